@@ -1,0 +1,3 @@
+//! The `tinykv` command line.
+
+fn main() {}

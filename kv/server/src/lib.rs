@@ -1,0 +1,1 @@
+//! The server of tinykv: front doors, thread pools, configuration, metrics.

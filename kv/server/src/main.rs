@@ -1,0 +1,3 @@
+//! Runs one tinykv store.
+
+fn main() {}

@@ -1,0 +1,9 @@
+//! The only door to files.
+//!
+//! [`Fs`] is what the storage crates see of a disk. Everything above it runs unchanged on real
+//! files, on a memory file system that loses what was not synced when it crashes, and on one
+//! that injects errors.
+
+mod fs;
+
+pub use fs::{DirLock, File, Fs, OpenMode};

@@ -1,0 +1,3 @@
+//! Every type that travels between processes, without any IO.
+
+pub mod raw;
