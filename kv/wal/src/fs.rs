@@ -9,10 +9,14 @@
 //! - A failed sync leaves the unsynced bytes undefined. It must never be retried: the kernel marks
 //!   the pages clean (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
 
+mod real;
+
 use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+
+pub use real::RealFs;
 
 /// How [`Fs::open`] opens a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,4 +6,4 @@
 
 mod fs;
 
-pub use fs::{DirLock, File, Fs, OpenMode};
+pub use fs::{DirLock, File, Fs, OpenMode, RealFs};
