@@ -9,6 +9,10 @@
 //! - A failed sync leaves the unsynced bytes undefined. It must never be retried: the kernel marks
 //!   the pages clean (Rebello et al., "Can Applications Recover from fsync Failures?", ATC 2020).
 
+mod choose;
+mod damage;
+mod err;
+mod mem;
 mod real;
 
 use std::fmt::Debug;
@@ -16,6 +20,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+pub use choose::{Choose, Enumerate, Seeded};
+pub use damage::Damage;
+pub use err::{ErrFs, Failure, Fault, FsOp};
+pub use mem::{CrashPoint, CrashStates, MemFs};
 pub use real::RealFs;
 
 /// How [`Fs::open`] opens a file.

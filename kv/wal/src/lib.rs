@@ -6,4 +6,7 @@
 
 mod fs;
 
-pub use fs::{DirLock, File, Fs, OpenMode, RealFs};
+pub use fs::{
+    Choose, CrashPoint, CrashStates, Damage, DirLock, Enumerate, ErrFs, Failure, Fault, File, Fs,
+    FsOp, MemFs, OpenMode, RealFs, Seeded,
+};

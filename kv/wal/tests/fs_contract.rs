@@ -6,7 +6,7 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tinykv_wal::{Fs, OpenMode, RealFs};
+use tinykv_wal::{ErrFs, Fs, MemFs, OpenMode, RealFs};
 
 /// Runs the whole suite, each case in a folder of its own.
 fn contract(fs: &dyn Fs, root: &Path) {
@@ -242,6 +242,19 @@ fn lock_excludes(fs: &dyn Fs, dir: &Path) {
 fn real_files() {
     let dir = tempfile::tempdir().unwrap();
     contract(&RealFs, dir.path());
+}
+
+#[test]
+fn files_in_memory() {
+    contract(&MemFs::new(), Path::new("/data"));
+    contract(&MemFs::new(), Path::new(""));
+}
+
+#[test]
+fn files_that_could_fail_but_do_not() {
+    contract(&ErrFs::over_memory(MemFs::new()), Path::new("data"));
+    let dir = tempfile::tempdir().unwrap();
+    contract(&ErrFs::new(RealFs::shared()), dir.path());
 }
 
 #[test]
