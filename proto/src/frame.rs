@@ -126,17 +126,17 @@ pub enum FrameError {
         id: u64,
     },
     /// The payload is not what the kind says. The connection can go on after an answer to its id.
-    #[error("the payload of a {kind} frame is not understood: {source}")]
+    #[error("the payload of a {kind} frame is not understood: {reason}")]
     Payload {
         /// The frame's kind.
         kind: Kind,
         /// The request it belongs to.
         id: u64,
         /// What the decoder met.
-        source: Box<rmp_serde::decode::Error>,
+        reason: Box<rmp_serde::decode::Error>,
     },
     /// A message could not be encoded.
-    #[error("a message cannot be encoded: {0}")]
+    #[error("a message cannot be encoded")]
     Encode(#[from] rmp_serde::encode::Error),
 }
 

@@ -137,10 +137,10 @@ const PAYLOAD_DEPTH_MAX: usize = 32;
 
 /// Reads the whole payload of `frame` as a `T`.
 fn decode_payload<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, FrameError> {
-    read_whole(&frame.payload).map_err(|source| FrameError::Payload {
+    read_whole(&frame.payload).map_err(|reason| FrameError::Payload {
         kind: frame.kind,
         id: frame.id,
-        source: Box::new(source),
+        reason: Box::new(reason),
     })
 }
 
