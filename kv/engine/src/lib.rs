@@ -5,8 +5,12 @@
 
 mod batch;
 mod cf;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod engine;
 mod error;
+#[cfg(feature = "conformance")]
+mod mirror;
 
 pub use batch::{Batch, Write};
 pub use cf::Cf;
@@ -14,3 +18,5 @@ pub use engine::{
     CfStats, Direction, Durability, Engine, Entries, Lookup, Pairs, Range, Stats, View,
 };
 pub use error::{Error, Result};
+#[cfg(feature = "conformance")]
+pub use mirror::Mirror;
