@@ -8,8 +8,7 @@
 use std::fmt;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-
-use crate::mutant::mutant;
+use mutant::mutant;
 
 /// The version of the frame layout that this build speaks.
 pub const VERSION: u8 = 1;

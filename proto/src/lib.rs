@@ -13,8 +13,6 @@
 //!
 //! What is compatible with what: see [`message`].
 
-mod mutant;
-
 pub mod error;
 pub mod frame;
 pub mod message;

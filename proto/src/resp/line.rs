@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::ProtocolError;
-use crate::mutant::mutant;
+use mutant::mutant;
 
 /// Where the search for a line's end has come to.
 ///

@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use super::line::LineScan;
 use super::number::parse_integer;
 use super::{Limits, ProtocolError, Value};
-use crate::mutant::mutant;
+use mutant::mutant;
 
 /// What an unfinished aggregate becomes.
 #[derive(Clone, Debug)]

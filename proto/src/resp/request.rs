@@ -10,7 +10,7 @@ use super::command::{Command, Span, Spans};
 use super::line::LineScan;
 use super::number::parse_integer;
 use super::{Limits, ProtocolError, inline};
-use crate::mutant::mutant;
+use mutant::mutant;
 
 /// What comes next in the stream.
 #[derive(Clone, Debug)]
