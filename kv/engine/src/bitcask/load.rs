@@ -1,0 +1,139 @@
+//! Builds the index from the sorted keys of all segments.
+//!
+//! Of all records of a key the one with the highest sequence number counts, in whichever segment
+//! it is. A removed range counts as a removal of each key in it whose records are all older; a put
+//! of the same batch is not older, for a batch removes its ranges first.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BinaryHeap;
+use std::num::NonZeroU32;
+
+use bytes::Bytes;
+
+use super::frame::Kind;
+use super::location::Location;
+use super::run::{Item, Run};
+use crate::index::{Index, Loader};
+use crate::usage::Usage;
+use crate::{Cf, Range};
+use mutant::mutant;
+
+/// The next item of one run; the greatest is the one to take first.
+struct Next<'a> {
+    run: &'a Run,
+    segment: NonZeroU32,
+    at: usize,
+}
+
+impl Next<'_> {
+    fn item(&self) -> &Item {
+        &self.run.items[self.at]
+    }
+
+    fn order(&self) -> (Cf, &[u8], Reverse<u64>, NonZeroU32) {
+        let item = self.item();
+        let seq = if mutant!("old-version-wins") { !item.seq } else { item.seq };
+        (item.cf, self.run.key(item), Reverse(seq), self.segment)
+    }
+}
+
+impl PartialEq for Next<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Next<'_> {}
+
+impl PartialOrd for Next<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Next<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        other.order().cmp(&self.order())
+    }
+}
+
+/// The removed ranges, met in the order of their starts.
+struct Removed {
+    /// Ascending; taken from the end.
+    ahead: Vec<(Cf, Range, u64)>,
+    /// Those that have started; the newest first. Ended ones stay until they are the newest.
+    here: BinaryHeap<(u64, Option<Bytes>)>,
+    cf: Cf,
+}
+
+impl Removed {
+    fn new(mut ranges: Vec<(Cf, Range, u64)>) -> Removed {
+        ranges.sort_by(|a, b| (b.0, &b.1.start).cmp(&(a.0, &a.1.start)));
+        Removed { ahead: ranges, here: BinaryHeap::new(), cf: Cf::Default }
+    }
+
+    /// The newest removal of a key, asked for keys in ascending order.
+    fn newest(&mut self, cf: Cf, key: &[u8]) -> u64 {
+        if cf != self.cf {
+            self.here.clear();
+            self.cf = cf;
+        }
+        while let Some((other, range, _)) = self.ahead.last() {
+            if (*other, &range.start[..]) > (cf, key) {
+                break;
+            }
+            if let Some((other, range, seq)) = self.ahead.pop()
+                && other == cf
+            {
+                self.here.push((seq, range.end));
+            }
+        }
+        while let Some((seq, end)) = self.here.peek() {
+            if end.as_ref().is_none_or(|end| key < &end[..]) {
+                return *seq;
+            }
+            self.here.pop();
+        }
+        0
+    }
+}
+
+/// Builds the index of all sorted runs, in which everything up to `visible` can be seen. Calls
+/// `live` with the segment and size of each record that counts.
+pub(super) fn load(
+    runs: &[(NonZeroU32, Run)],
+    visible: u64,
+    usage: &Usage,
+    mut live: impl FnMut(NonZeroU32, u64),
+) -> Index<Location> {
+    let ranges = runs.iter().flat_map(|(_, run)| run.ranges.iter().cloned()).collect();
+    let mut removed = Removed::new(ranges);
+    let mut heap: BinaryHeap<Next<'_>> = runs
+        .iter()
+        .filter(|(_, run)| !run.items.is_empty())
+        .map(|&(segment, ref run)| Next { run, segment, at: 0 })
+        .collect();
+    let mut loader = Loader::new();
+    let mut last: Option<(Cf, &[u8])> = None;
+    while let Some(mut next) = heap.peek_mut() {
+        let (run, segment, item) = (next.run, next.segment, *next.item());
+        next.at += 1;
+        if next.at == run.items.len() {
+            std::collections::binary_heap::PeekMut::pop(next);
+        } else {
+            drop(next);
+        }
+        let key = run.key(&item);
+        if last == Some((item.cf, key)) {
+            continue;
+        }
+        last = Some((item.cf, key));
+        if item.kind == Kind::Put && item.seq >= removed.newest(item.cf, key) {
+            let location = Location { segment, offset: item.offset, value_len: item.value_len };
+            loader.push(item.cf, key, item.seq, location);
+            usage.change(item.cf, key.len(), None, Some(item.value_len as usize));
+            live(segment, item.record_len());
+        }
+    }
+    loader.finish(visible)
+}

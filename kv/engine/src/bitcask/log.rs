@@ -1,0 +1,269 @@
+//! Writes groups of batches to the newest segment, and then shows them to readers.
+//!
+//! The order for each group: write all frames with one call, sync if one of them asks for it,
+//! change the index, publish. A reader never sees what is not as durable as it was asked to be.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Shared;
+use super::folder::Listed;
+use super::frame::{Draft, FRAME_HEAD, Kind, Seal, record_len};
+use super::location::Location;
+use super::queue::Request;
+use super::recover::{next_head, seal};
+use super::segment::{SEGMENT_HEAD, Segment};
+use crate::index::Change;
+use crate::{Durability, Error, Result};
+use mutant::mutant;
+
+/// The end of the newest segment; held by whoever writes to it.
+#[derive(Debug)]
+pub(super) struct Log {
+    pub(super) segment: Arc<Segment>,
+    /// Where the next frame goes.
+    pub(super) end: u64,
+    /// Up to where the file has disk space.
+    pub(super) allocated: u64,
+    /// The sequence number of the newest batch.
+    pub(super) last_seq: u64,
+    /// The newest batch that is durable.
+    pub(super) durable: u64,
+    buffer: Vec<u8>,
+}
+
+/// Most bytes of the write buffer that are kept between groups.
+const BUFFER_BYTES_KEPT: usize = 8 << 20;
+
+impl Log {
+    /// Appends to an existing segment, all of which is durable.
+    pub(super) fn open(segment: Arc<Segment>, end: u64, last_seq: u64) -> Result<Log> {
+        let allocated = segment.file.len().map_err(|e| segment.failed("read the segment", e))?;
+        Ok(Log { segment, end, allocated, last_seq, durable: last_seq, buffer: Vec::new() })
+    }
+
+    /// Appends to a segment that was just made.
+    pub(super) fn new(segment: Arc<Segment>, allocated: u64, last_seq: u64, durable: u64) -> Log {
+        let end = SEGMENT_HEAD as u64;
+        Log { segment, end, allocated, last_seq, durable, buffer: Vec::new() }
+    }
+}
+
+impl Shared {
+    /// Writes a group, and tells each request how it went.
+    pub(super) fn commit(&self, group: &[Arc<Request>]) {
+        let mut log = self.log.lock();
+        let Err(error) = self.commit_group(&mut log, group) else { return };
+        if matches!(error, Error::DiskFull { .. }) && group.len() > 1 {
+            // A smaller one may fit, or only remove.
+            for request in group {
+                if let Err(error) = self.commit_group(&mut log, std::slice::from_ref(request)) {
+                    request.fail(error);
+                }
+            }
+            return;
+        }
+        for request in &group[1..] {
+            request.fail(copy(&error));
+        }
+        group[0].fail(error);
+    }
+
+    fn commit_group(&self, log: &mut Log, group: &[Arc<Request>]) -> Result<()> {
+        self.check_poison()?;
+        let drafts: Vec<&Draft> =
+            group.iter().filter_map(|request| request.draft.as_ref()).collect();
+        let bytes = drafts.iter().map(|draft| draft.len()).sum();
+        self.make_room(log, &drafts, bytes)?;
+        if mutant!("index-before-write") {
+            self.apply(log, &drafts);
+        }
+        self.append(log, &drafts)?;
+        let sync = group.iter().any(|request| request.durability == Durability::Always);
+        let first = log.last_seq + 1;
+        if sync && !mutant!("no-sync-before-ack") {
+            self.sync_log(log, first + drafts.len() as u64 - 1)?;
+        }
+        self.apply(log, &drafts);
+        log.last_seq += drafts.len() as u64;
+        log.end += bytes;
+        log.segment.end.store(log.end, Ordering::Relaxed);
+        self.counters.batches.fetch_add(drafts.len() as u64, Ordering::Relaxed);
+        self.counters.written_bytes.fetch_add(bytes, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Begins a new segment if this one is full, and takes disk space for `bytes`.
+    fn make_room(&self, log: &mut Log, drafts: &[&Draft], bytes: u64) -> Result<()> {
+        let only_removes = drafts.iter().all(|draft| draft.only_removes());
+        let limit = self.options.segment_bytes - FRAME_HEAD as u64;
+        if log.end + bytes > limit && log.end > SEGMENT_HEAD as u64 {
+            match self.roll(log) {
+                // Removals may go on here, and free the space for a new segment.
+                Err(Error::DiskFull { .. }) if only_removes => {}
+                done => done?,
+            }
+        }
+        let reserve = if only_removes { 0 } else { self.options.reserve_bytes };
+        let need = log.end + bytes + FRAME_HEAD as u64 + reserve;
+        if need <= log.allocated {
+            return Ok(());
+        }
+        let ahead = (need + self.options.allocate_bytes).min(self.options.segment_bytes).max(need);
+        for len in [ahead, need] {
+            match log.segment.file.allocate(len) {
+                Ok(()) => {
+                    log.allocated = len;
+                    return Ok(());
+                }
+                Err(error) => match log.segment.failed("allocate space in the segment", error) {
+                    Error::DiskFull { .. } if len > need => {}
+                    error => return Err(error),
+                },
+            }
+        }
+        unreachable!("the last length is the one that is needed")
+    }
+
+    /// Writes the frames of a group.
+    fn append(&self, log: &mut Log, drafts: &[&Draft]) -> Result<()> {
+        if drafts.is_empty() {
+            return Ok(());
+        }
+        let Log { segment, end, last_seq, durable, buffer, .. } = log;
+        buffer.clear();
+        for (draft, seq) in drafts.iter().zip(*last_seq + 1..) {
+            let offset = *end + buffer.len() as u64;
+            draft.finish(Seal { salt: segment.salt, offset, seq, durable: *durable }, buffer);
+        }
+        let Err(error) = segment.file.write_all_at(buffer, *end) else {
+            buffer.shrink_to(BUFFER_BYTES_KEPT);
+            return Ok(());
+        };
+        let error = segment.failed("write to the segment", error);
+        if matches!(error, Error::DiskFull { .. }) {
+            // What was written of it must not look like batches after a crash.
+            let cut = segment.file.set_len(*end).and_then(|()| segment.file.sync_data());
+            if cut.is_ok() {
+                log.allocated = log.end;
+                return Err(error);
+            }
+        }
+        Err(self.poison(error))
+    }
+
+    /// Syncs the newest segment, which makes all batches up to `seq` durable.
+    pub(super) fn sync_log(&self, log: &mut Log, seq: u64) -> Result<()> {
+        if log.durable >= seq {
+            return Ok(());
+        }
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = log.segment.file.sync_data() {
+            return Err(self.poison(log.segment.failed("sync the segment", error)));
+        }
+        log.durable = seq;
+        Ok(())
+    }
+
+    /// Ends the newest segment and begins the next one.
+    pub(super) fn roll(&self, log: &mut Log) -> Result<()> {
+        let mut listed = self.listed.lock();
+        let head = next_head(&listed, self.uid, log.last_seq + 1, log.durable)?;
+        let allocated = self.options.allocate_bytes.max(SEGMENT_HEAD as u64);
+        let segment = Arc::new(Segment::create(&self.folder, head, allocated)?);
+        let mut lines: Vec<Listed> = listed.clone();
+        lines.push(head.listed);
+        if let Err(error) = self.folder.write_manifest(&lines) {
+            let full = matches!(error, Error::DiskFull { .. });
+            return Err(if full { error } else { self.poison(error) });
+        }
+        *listed = lines;
+        drop(listed);
+        if let Err(error) = seal(&log.segment, log.end, log.last_seq) {
+            return Err(self.poison(error));
+        }
+        log.segment.end.store(log.end, Ordering::Relaxed);
+        self.segments.rcu(|segments| {
+            let mut segments = (**segments).clone();
+            segments.insert(Arc::clone(&segment));
+            segments
+        });
+        *log = Log::new(segment, allocated, log.last_seq, log.last_seq);
+        self.wake_background();
+        Ok(())
+    }
+
+    /// Changes the index by a group that was written at the end of the log, and publishes it.
+    fn apply(&self, log: &Log, drafts: &[&Draft]) {
+        if drafts.is_empty() {
+            return;
+        }
+        let mut writer = self.index.write();
+        let mut start = log.end;
+        let mut seq = log.last_seq;
+        for draft in drafts {
+            seq += 1;
+            for (cf, range) in &draft.ranges {
+                let end = range.end.as_ref().map_or(0, |end| end.len());
+                let bytes = record_len(range.start.len(), 1 + end as u32);
+                log.segment.removals.fetch_add(bytes, Ordering::Relaxed);
+                writer.delete_range(*cf, range, seq, |key, before, _| {
+                    self.superseded(key.len(), before);
+                    let before = before.map(|location| location.value_len as usize);
+                    self.usage.change(*cf, key.len(), before, None);
+                });
+            }
+            for slots in draft.slots.chunk_by(|a, b| a.cf == b.cf) {
+                let cf = slots[0].cf;
+                let changes: Vec<Change<'_, Location>> = slots
+                    .iter()
+                    .map(|slot| {
+                        let location = Location {
+                            segment: log.segment.id,
+                            offset: (start + u64::from(slot.offset)) as u32,
+                            value_len: slot.value_len,
+                        };
+                        let value = (slot.kind == Kind::Put).then_some(location);
+                        Change { key: &slot.key, value }
+                    })
+                    .collect();
+                let mut after = slots.iter();
+                writer.apply(cf, &changes, seq, |key, before, _| {
+                    let slot = after.next().expect("one effect a change, in order");
+                    let put = slot.kind == Kind::Put;
+                    let counter = if put { &log.segment.live } else { &log.segment.removals };
+                    counter.fetch_add(slot.record_len(), Ordering::Relaxed);
+                    self.superseded(key.len(), before);
+                    let before = before.map(|location| location.value_len as usize);
+                    let after = put.then_some(slot.value_len as usize);
+                    self.usage.change(cf, key.len(), before, after);
+                });
+            }
+            start += draft.len();
+        }
+        writer.publish(seq);
+    }
+
+    /// Counts a record that does not live any more.
+    fn superseded(&self, key: usize, before: Option<&Location>) {
+        let Some(location) = before else { return };
+        if let Some(segment) = self.segments.load().get(location.segment) {
+            let bytes = record_len(key, location.value_len);
+            segment.live.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The same error once more, for another writer of the group.
+fn copy(error: &Error) -> Error {
+    match error {
+        Error::DiskFull { file, source } => {
+            Error::DiskFull { file: file.clone(), source: source.kind().into() }
+        }
+        Error::Io { action, file, source } => {
+            Error::Io { action, file: file.clone(), source: source.kind().into() }
+        }
+        Error::Invalid(reason) => Error::Invalid(reason.clone()),
+        other => Error::Poisoned(other.to_string()),
+    }
+}

@@ -1,0 +1,246 @@
+//! Opens a folder: finds out what is durable, cuts what is not, and builds the index.
+//!
+//! # Which bytes may be cut
+//!
+//! After a crash, any part of what was not synced may be on disk: a frame may be torn while later
+//! ones are whole, even in the next segment. So "damage before a right frame" proves nothing. What
+//! proves something is that each frame tells up to which batch everything was durable when it was
+//! written. The decision, for the first place where the chain of frames breaks, at which the batch
+//! `next` was expected:
+//!
+//! | what follows                                              | decision                         |
+//! |-----------------------------------------------------------|----------------------------------|
+//! | zeros, and no later log segment                           | the end                          |
+//! | the next log segment begins with `next`                   | the end of this segment          |
+//! | a frame or head that says `next` or later was durable     | `Corrupt`: it was acknowledged   |
+//! | anything else                                             | never acknowledged as durable: cut |
+//!
+//! A merged segment was synced before the manifest named it: it must be whole.
+//!
+//! What cannot be told: damage to the last frames of the newest segment that were synced, and that
+//! nothing later vouches for. They are cut, with a warning.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use wal::OpenMode;
+
+use super::folder::{Folder, Listed, Origin};
+use super::frame::Seal;
+use super::load::load;
+use super::location::Location;
+use super::run::Run;
+use super::scan::{End, Scan, Scanner};
+use super::segment::{Segment, SegmentHead, Segments};
+use crate::index::Index;
+use crate::usage::Usage;
+use crate::{Error, Result};
+use mutant::mutant;
+
+/// A folder that was read.
+#[derive(Debug)]
+pub(super) struct Recovered {
+    pub(super) segments: Segments,
+    /// The lines of the manifest.
+    pub(super) listed: Vec<Listed>,
+    /// The segment to append to; `None` if there is none yet, or if the last one is sealed.
+    pub(super) open: Option<Arc<Segment>>,
+    pub(super) index: Index<Location>,
+    pub(super) usage: Usage,
+    /// The newest batch.
+    pub(super) last_seq: u64,
+}
+
+/// What to do about the log segments, from the scans of all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All are whole.
+    Whole,
+    /// The segment at this position is cut where its scan ended, and later ones are dropped.
+    Cut(usize),
+    /// The segment at this position is damaged where its scan ended.
+    Corrupt(usize, String),
+}
+
+/// Decides about log segments in order: the first batch that each was made for, and its scan.
+pub(super) fn judge(scans: &[(u64, &Scan)]) -> Verdict {
+    for (i, (_, scan)) in scans.iter().enumerate() {
+        let later = &scans[i + 1..];
+        let next = scan.last_seq + 1;
+        let continued = later.first().is_some_and(|(first, _)| *first == next);
+        let is_end = match scan.how {
+            // What follows a sealed segment may have been merged away.
+            End::Sealed => true,
+            End::Open => later.is_empty() || continued,
+            End::Damaged(_) => false,
+        };
+        if is_end {
+            continue;
+        }
+        let durable = later.iter().map(|(_, scan)| scan.durable).fold(scan.durable, u64::max);
+        if durable >= next && !mutant!("tail-cut-despite-evidence") {
+            let reason = match scan.how {
+                End::Damaged(reason) => reason,
+                _ => "the segment ends too early",
+            };
+            return Verdict::Corrupt(
+                i,
+                format!("{reason}, but batches {next} to {durable} were durable"),
+            );
+        }
+        return Verdict::Cut(i);
+    }
+    Verdict::Whole
+}
+
+/// A log segment without a hint, read.
+struct Log {
+    segment: Segment,
+    scan: Scan,
+    run: Run,
+}
+
+/// Reads all segments of the folder, whose lock is held.
+pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
+    let mut listed = folder.read_manifest()?;
+    let swept = folder.sweep(&listed)?;
+    if swept > 0 {
+        log::info!("removed files of an unfinished start or merge"; "files" => swept);
+        folder.sync()?;
+    }
+    let mut runs: Vec<(NonZeroU32, Run)> = Vec::new();
+    let mut segments = Vec::new();
+    let mut logs = Vec::new();
+    for &line in &listed {
+        let segment = Segment::open(folder, line, uid, OpenMode::Write)?;
+        let (scan, run) = read(&segment)?;
+        match line.origin {
+            Origin::Merged => {
+                check_merged(&segment, &scan)?;
+                runs.push((segment.id, run));
+                segments.push((segment, scan));
+            }
+            Origin::Log => logs.push(Log { segment, scan, run }),
+        }
+    }
+    let dropped = cut(folder, &mut logs)?;
+    listed.retain(|line| !dropped.contains(&line.id));
+    let mut last_seq = segments.iter().map(|(_, scan)| scan.last_seq).max().unwrap_or(0);
+    let open = logs.len().checked_sub(1).filter(|&i| logs[i].scan.how != End::Sealed);
+    let open = open.map(|i| logs[i].segment.id);
+    for log in logs {
+        last_seq = last_seq.max(log.scan.last_seq);
+        runs.push((log.segment.id, log.run));
+        segments.push((log.segment, log.scan));
+    }
+    let mut map = Segments::default();
+    for (segment, scan) in segments {
+        segment.end.store(scan.end, Ordering::Relaxed);
+        map.insert(Arc::new(segment));
+    }
+    let usage = Usage::default();
+    let index = load(&runs, last_seq, &usage, |id, bytes| {
+        let segment = map.get(id).expect("the run of an open segment");
+        segment.live.fetch_add(bytes, Ordering::Relaxed);
+    });
+    for (id, run) in &runs {
+        let segment = map.get(*id).expect("the run of an open segment");
+        segment.removals.store(run.removals, Ordering::Relaxed);
+    }
+    let open = open.and_then(|id| map.get(id).cloned());
+    Ok(Recovered { segments: map, listed, open, index, usage, last_seq })
+}
+
+fn read(segment: &Segment) -> Result<(Scan, Run)> {
+    let mut run = Run::default();
+    let scan = Scanner::new(segment)?.run(|at, head, record| {
+        run.add(&record, at + u64::from(record.offset), head.seq);
+    })?;
+    run.sort();
+    Ok((scan, run))
+}
+
+fn check_merged(segment: &Segment, scan: &Scan) -> Result<()> {
+    match scan.how {
+        End::Sealed => Ok(()),
+        End::Open => Err(segment.corrupt(scan.end, "the segment ends too early")),
+        End::Damaged(reason) => Err(segment.corrupt(scan.end, reason)),
+    }
+}
+
+/// Cuts what was never durable, seals what should be, and makes the rest durable. Returns the
+/// segments that were dropped.
+fn cut(folder: &Folder, logs: &mut Vec<Log>) -> Result<Vec<NonZeroU32>> {
+    let scans: Vec<_> = logs.iter().map(|log| (log.segment.head.first_seq, &log.scan)).collect();
+    let mut dropped = Vec::new();
+    match judge(&scans) {
+        Verdict::Whole => {}
+        Verdict::Corrupt(i, reason) => {
+            return Err(logs[i].segment.corrupt(logs[i].scan.end, reason));
+        }
+        Verdict::Cut(i) if mutant!("torn-tail-refused") => {
+            return Err(logs[i].segment.corrupt(logs[i].scan.end, "the tail is torn"));
+        }
+        Verdict::Cut(i) => {
+            let Log { segment, scan, .. } = &mut logs[i];
+            log::warn!(
+                "cut bytes that a crash left unfinished";
+                "file" => segment.path.display().to_string(),
+                "offset" => scan.end, "frames_after" => scan.after,
+            );
+            segment.file.set_len(scan.end).map_err(|e| segment.failed("cut the segment", e))?;
+            scan.how = End::Open;
+            for log in logs.drain(i + 1..) {
+                dropped.push(log.segment.id);
+            }
+        }
+    }
+    if !dropped.is_empty() {
+        // The cut must be durable before the manifest says that nothing follows it.
+        sync(&logs[logs.len() - 1].segment)?;
+        let mut kept = folder.read_manifest()?;
+        kept.retain(|line| !dropped.contains(&line.id));
+        folder.write_manifest(&kept)?;
+        folder.sweep(&kept)?;
+    }
+    let newest = logs.len().saturating_sub(1);
+    for log in logs.iter_mut().take(newest).filter(|log| log.scan.how == End::Open) {
+        seal(&log.segment, log.scan.end, log.scan.last_seq)?;
+        log.scan.how = End::Sealed;
+    }
+    if let Some(log) = logs.last() {
+        sync(&log.segment)?;
+    }
+    Ok(dropped)
+}
+
+fn sync(segment: &Segment) -> Result<()> {
+    segment.file.sync_data().map_err(|e| segment.failed("sync the segment", e))
+}
+
+/// Ends a segment durably with the frame that says so.
+pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64) -> Result<()> {
+    let seal = Seal { salt: segment.salt, offset: end, seq: last_seq, durable: last_seq };
+    let frame = seal.last_frame();
+    segment
+        .file
+        .write_all_at(&frame, end)
+        .and_then(|()| segment.file.set_len(end + frame.len() as u64))
+        .and_then(|()| segment.file.sync_data())
+        .map_err(|e| segment.failed("seal the segment", e))
+}
+
+/// The head of the next log segment.
+pub(super) fn next_head(
+    listed: &[Listed],
+    uid: u64,
+    seq: u64,
+    durable: u64,
+) -> Result<SegmentHead> {
+    let newest = listed.iter().map(|line| line.id.get()).max().unwrap_or(0);
+    let id = newest.checked_add(1).and_then(NonZeroU32::new);
+    let id = id.ok_or_else(|| Error::Invalid("all segment numbers are used up".to_owned()))?;
+    let listed = Listed { id, origin: Origin::Log };
+    Ok(SegmentHead { uid, listed, first_seq: seq, clean_seq: 0, durable })
+}
