@@ -7,6 +7,7 @@
 //! and never more than has arrived asks for.
 
 use bytes::{Bytes, BytesMut};
+use memchr::memchr;
 
 use super::line::LineScan;
 use super::number::parse_integer;
@@ -236,6 +237,7 @@ impl ReplyDecoder {
 /// Reads a value that is one line.
 fn scalar(kind: u8, line: Bytes) -> Result<Value, ProtocolError> {
     let value = match kind {
+        b'+' | b'-' if memchr(b'\n', &line).is_some() => None,
         b'+' => Some(Value::Simple(line)),
         b'-' => Some(Value::Error(line)),
         b':' => parse_integer(line.strip_prefix(b"+").unwrap_or(&line)).map(Value::Integer),

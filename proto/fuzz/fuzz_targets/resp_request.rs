@@ -1,0 +1,4 @@
+//! Feeds any bytes to the body `resp_request`; see the library beside.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tinykv_proto_fuzz::resp_request(data));
