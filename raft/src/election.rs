@@ -1,0 +1,127 @@
+//! Leader election (section 5.2), its restriction (5.4.1), and pre-vote (thesis 9.6).
+
+use crate::error::CampaignError;
+use crate::message::{Body, Message};
+use crate::quorum::VoteResult;
+use crate::raft::Raft;
+use crate::role::{Role, Votes};
+use crate::storage::Storage;
+use crate::types::{EntryId, NodeId};
+
+/// Why and how a node campaigns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Campaign {
+    /// Ask first, without a new term.
+    PreVote,
+    /// Ask for votes.
+    Election,
+    /// Ask for votes because the leader wishes it; nobody's lease stands against it.
+    Transfer,
+}
+
+impl<S: Storage> Raft<S> {
+    /// Starts an election, or asks whether one could be won.
+    pub(crate) fn campaign(&mut self, campaign: Campaign) -> Result<(), CampaignError> {
+        if matches!(self.role, Role::Leader(_)) {
+            return Err(CampaignError::AlreadyLeader);
+        }
+        self.state.promotable()?;
+        let log = &self.state.log;
+        // With a committed change unapplied, this node would count a quorum that is no longer one:
+        // of {1,2,3} with a committed removal of 3, node 1 could win with the vote of 3 while 2
+        // wins alone with itself under {1,2} and a later {2}.
+        if log.has_change(log.applied(), log.committed())
+            && !crate::mutant!("campaign_with_unapplied_change")
+        {
+            return Err(CampaignError::UnappliedChange { applied: log.applied() });
+        }
+        let term = self.state.term;
+        let next = term.next().ok_or(CampaignError::TermExhausted { term })?;
+        match campaign {
+            Campaign::PreVote => self.become_pre_candidate(),
+            Campaign::Election | Campaign::Transfer => self.become_candidate(next),
+        }
+        let last = self.state.log.last();
+        for voter in self.state.membership.voters.ids().collect::<Vec<_>>() {
+            let to_self = voter == self.state.id();
+            // The own vote takes the same way as a peer's: it counts when it is durable.
+            let body = match (campaign, to_self) {
+                (Campaign::PreVote, true) => Body::PreVoteResponse { granted: true },
+                (Campaign::PreVote, false) => Body::RequestPreVote { last },
+                (_, true) => Body::VoteResponse { granted: true },
+                (_, false) => Body::RequestVote { last, transfer: campaign == Campaign::Transfer },
+            };
+            self.state.send_in(next, voter, body);
+        }
+        Ok(())
+    }
+
+    fn become_pre_candidate(&mut self) {
+        // A pre-candidate asks because it misses its leader, so it no longer believes in one. Did
+        // it, it would refuse the pre-votes of others in the same situation.
+        if !crate::mutant!("pre_candidate_keeps_leader") {
+            self.state.set_leader(None);
+        }
+        self.leave_role();
+        self.role = Role::PreCandidate(Votes::default());
+    }
+
+    fn become_candidate(&mut self, term: crate::types::Term) {
+        self.reset(term);
+        self.state.vote = Some(self.state.id());
+        self.role = Role::Candidate(Votes::default());
+    }
+
+    /// Answers a request for a vote or for a pre-vote. The term gate has let it pass: its term is
+    /// ours, or it is a pre-vote for a later one.
+    pub(crate) fn on_vote_request(&mut self, message: &Message, last: EntryId, pre_vote: bool) {
+        let state = &mut self.state;
+        let candidate = message.from;
+        // A repeated request gets the same answer: the first answer may have been lost.
+        let repeated = state.vote == Some(candidate) && !crate::mutant!("repeated_vote_refused");
+        let free = state.vote.is_none() && state.leader.is_none() || crate::mutant!("vote_twice");
+        let future = pre_vote && message.term > state.term;
+        // A learner votes too: the candidate may know a newer membership in which it is a voter.
+        // If it refused, a group whose promoted learner has not heard of it could stay leaderless.
+        let barred =
+            crate::mutant!("learner_refuses_vote") && !state.membership.is_voter(state.id());
+        let granted = (repeated || free || future) && state.log.is_up_to_date(last) && !barred;
+        let body = match pre_vote {
+            true => Body::PreVoteResponse { granted },
+            false => Body::VoteResponse { granted },
+        };
+        // A refusal carries our own term, from which a candidate of an older one learns.
+        let term = if granted { message.term } else { state.term };
+        if granted && !pre_vote {
+            state.election_elapsed = 0;
+            state.vote = Some(candidate);
+        }
+        state.send_in(term, candidate, body);
+    }
+
+    /// Counts an answer to our own candidacy.
+    pub(crate) fn on_vote_response(&mut self, voter: NodeId, granted: bool, pre_vote: bool) {
+        let votes = match (&mut self.role, pre_vote) {
+            (Role::PreCandidate(votes), true) | (Role::Candidate(votes), false) => votes,
+            // A late pre-vote must not start a second campaign, nor a late vote a second term.
+            (Role::Candidate(_) | Role::Leader(_), true)
+                if crate::mutant!("late_pre_vote_campaigns") && granted =>
+            {
+                self.become_follower(self.state.term, None);
+                let _ = self.campaign(Campaign::Election);
+                return;
+            }
+            _ => return,
+        };
+        votes.record(voter, granted);
+        match (votes.result(&self.state.membership), pre_vote) {
+            (VoteResult::Pending, _) => {}
+            (VoteResult::Won, true) => {
+                // If a change applied meanwhile stands against it, this node waits like before.
+                let _ = self.campaign(Campaign::Election);
+            }
+            (VoteResult::Won, false) => self.become_leader(),
+            (VoteResult::Lost, _) => self.become_follower(self.state.term, None),
+        }
+    }
+}

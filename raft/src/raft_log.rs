@@ -1,0 +1,600 @@
+//! The replicated log (section 5.3): the end in memory, the rest in storage.
+//!
+//! ```text
+//!   compacted |  applied   applying   committed      stable     handed        last
+//!   ----------+----|----------|-----------|------------|-----------|------------|
+//!    snapshot |  in storage ................... durable | being     | not yet
+//!                                                       | written   | handed out
+//! ```
+//!
+//! Invariants:
+//! - `applied <= applying <= committed <= last.index`, and each of them only grows;
+//! - `stable <= handed <= last.index`; both fall when entries are replaced;
+//! - entries at or below `committed` are never replaced;
+//! - while `snapshot` is set, the log is empty after it and nothing is handed out as committed.
+
+mod tail;
+
+use std::collections::VecDeque;
+
+use self::tail::Tail;
+use crate::entry::{Entries, Entry, Payload, prefix_within};
+use crate::error::{ConfigError, StepError, StorageError};
+use crate::message::Snapshot;
+use crate::storage::{InitialState, Storage};
+use crate::types::{EntryId, Index, Term};
+
+/// The log of one node.
+#[derive(Debug)]
+pub(crate) struct RaftLog<S> {
+    pub(crate) storage: S,
+    tail: Tail,
+    /// The last entry. If damage took its term, an upper bound of it.
+    last: EntryId,
+    /// Everything up to here is durable.
+    stable: Index,
+    /// Everything up to here is durable or in a `Ready` that was handed out.
+    handed: Index,
+    committed: Index,
+    /// Everything up to here was handed out as committed.
+    applying: Index,
+    applied: Index,
+    /// What was handed out as committed and is not applied.
+    in_apply: InApply,
+    /// A snapshot that is not durable yet.
+    snapshot: Option<Box<Snapshot>>,
+    /// The snapshot is in a `Ready` that was handed out.
+    snapshot_handed: bool,
+    /// Damaged entries, ascending; see [`crate::storage`].
+    faulty: Vec<Index>,
+    /// Fresh copies of damaged entries, to be written in place.
+    repaired: Vec<Entry>,
+    /// The places of fresh copies that are not durable yet; storage cannot read them back before.
+    repairing: Vec<Index>,
+    /// The last run that had to be gathered from several batches, for the next follower.
+    gathered: Entries,
+    gathered_limit: u64,
+}
+
+/// The window of committed entries that the application works on.
+#[derive(Debug)]
+struct InApply {
+    /// The last index, the size, and the command bytes of each hand-out.
+    chunks: VecDeque<(Index, u64, u64)>,
+    bytes: u64,
+    bytes_max: u64,
+    /// No more until something is applied.
+    paused: bool,
+}
+
+impl<S: Storage> RaftLog<S> {
+    /// Opens the log as it stands in storage.
+    pub(crate) fn open(
+        storage: S,
+        state: &InitialState,
+        applied: Index,
+        applying_bytes_max: u64,
+    ) -> Result<RaftLog<S>, ConfigError> {
+        let inconsistent = ConfigError::Inconsistent;
+        let (first, last) = (storage.first_index(), storage.last_index());
+        if last.next() < first {
+            return Err(inconsistent("the log ends before it begins"));
+        }
+        let compacted = first.prev();
+        // A crash may lose the latest commit index, since a leader tells it again. What is applied
+        // was committed, whatever the hard state says.
+        let committed = state.hard_state.commit.max(applied).max(compacted);
+        if committed > last {
+            return Err(inconsistent("committed or applied entries are missing"));
+        }
+        // Stands in for the term of a damaged last entry: no smaller than the real one, so that no
+        // vote is given to a log that may lack the entry.
+        let unknown_term = state.hard_state.term;
+        let last_term = match storage.term(last) {
+            Ok(term) => term,
+            Err(StorageError::Faulty { .. }) => unknown_term,
+            Err(error) => return Err(error.into()),
+        };
+        let applied = applied.max(compacted);
+        let in_apply = InApply {
+            chunks: VecDeque::new(),
+            bytes: 0,
+            bytes_max: applying_bytes_max,
+            paused: false,
+        };
+        Ok(RaftLog {
+            tail: Tail::new(last.next()),
+            last: EntryId { term: last_term, index: last },
+            stable: last,
+            handed: last,
+            committed,
+            applying: applied,
+            applied,
+            in_apply,
+            snapshot: None,
+            snapshot_handed: false,
+            faulty: state.faulty.clone(),
+            repaired: Vec::new(),
+            repairing: Vec::new(),
+            gathered: Entries::default(),
+            gathered_limit: 0,
+            storage,
+        })
+    }
+
+    pub(crate) fn last(&self) -> EntryId {
+        self.last
+    }
+
+    pub(crate) fn committed(&self) -> Index {
+        self.committed
+    }
+
+    pub(crate) fn applied(&self) -> Index {
+        self.applied
+    }
+
+    /// Returns the first index whose entry can be had.
+    pub(crate) fn first_index(&self) -> Index {
+        match &self.snapshot {
+            Some(snapshot) => snapshot.last.index.next(),
+            None => self.storage.first_index(),
+        }
+    }
+
+    /// Returns the first damaged entry.
+    pub(crate) fn first_faulty(&self) -> Option<Index> {
+        self.faulty.first().copied()
+    }
+
+    /// Returns the term of an entry, or of the one just before the first.
+    pub(crate) fn term(&self, index: Index) -> Result<Term, StorageError> {
+        if index == self.last.index {
+            return Ok(self.last.term);
+        }
+        if let Some(term) = self.tail.term(index) {
+            return Ok(term);
+        }
+        if index > self.last.index {
+            return Err(StorageError::Unavailable { last: self.last.index });
+        }
+        if let Some(snapshot) = &self.snapshot {
+            return match index == snapshot.last.index {
+                true => Ok(snapshot.last.term),
+                false => Err(StorageError::Compacted { up_to: snapshot.last.index }),
+            };
+        }
+        self.storage.term(index)
+    }
+
+    /// Returns whether the log holds this entry (and so, by Log Matching, all before it).
+    pub(crate) fn matches(&self, id: EntryId) -> bool {
+        self.term(id.index) == Ok(id.term)
+    }
+
+    /// Returns whether a log that ends at `last` is at least as up-to-date as this one (5.4.1).
+    pub(crate) fn is_up_to_date(&self, last: EntryId) -> bool {
+        if crate::mutant!("up_to_date_componentwise") {
+            return last.term >= self.last.term && last.index >= self.last.index;
+        }
+        if crate::mutant!("up_to_date_length_only") {
+            return last.index >= self.last.index;
+        }
+        if crate::mutant!("up_to_date_unchecked") {
+            return true;
+        }
+        if crate::mutant!("faulty_votes_shorter")
+            && let Some(faulty) = self.first_faulty()
+        {
+            return last.index >= faulty.prev();
+        }
+        last >= self.last
+    }
+
+    /// Returns the last entry at or before `index` whose term is not above `term`: the latest that
+    /// can match a log whose entry there has `term`. One probe skips a whole term of conflicts.
+    pub(crate) fn conflict_hint(&self, index: Index, term: Term) -> EntryId {
+        let mut index = index;
+        while index > Index(0) {
+            match self.term(index) {
+                Ok(ours) if ours <= term => return EntryId { term: ours, index },
+                Ok(_) => index = index.prev(),
+                // Unknown: say nothing of the term, and let the other side try here.
+                Err(_) => return EntryId { term: Term(0), index },
+            }
+        }
+        EntryId::default()
+    }
+
+    /// Returns whether any entry in `(after, up_to]` changes the membership.
+    pub(crate) fn has_change(&self, after: Index, up_to: Index) -> bool {
+        let mut lo = after.next();
+        while lo <= up_to {
+            let run = if self.tail.first() <= lo {
+                match self.tail.get(lo) {
+                    Some(entry) if matches!(entry.payload, Payload::Change(_)) => return true,
+                    Some(_) => {
+                        lo = lo.next();
+                        continue;
+                    }
+                    None => return false,
+                }
+            } else {
+                match self.storage.entries(lo, up_to.next(), 1 << 20) {
+                    Ok(run) => run,
+                    // What cannot be read may be a change.
+                    Err(_) => return true,
+                }
+            };
+            if run.is_empty() || run.has_change() {
+                return !run.is_empty();
+            }
+            lo = run.last_id().index.next();
+        }
+        false
+    }
+
+    /// Appends an entry of this node's own making.
+    pub(crate) fn push(&mut self, term: Term, payload: Payload) -> EntryId {
+        self.last = EntryId { term, index: self.last.index.next() };
+        self.tail.push(Entry { term, index: self.last.index, payload });
+        self.last
+    }
+
+    pub(crate) fn reserve(&mut self, count: usize) {
+        self.tail.reserve(count);
+    }
+
+    /// Takes entries of a leader whose `prev` matches here; returns the last index that now matches.
+    ///
+    /// Only a conflict cuts the log off. An append may be late: were everything after its entries
+    /// dropped, a delayed message would delete entries that are acknowledged since.
+    pub(crate) fn merge(&mut self, prev: EntryId, entries: &Entries) -> Result<Index, StepError> {
+        let matched = prev.index.plus(entries.len() as u64);
+        if !self.faulty.is_empty() {
+            self.repair(entries);
+        }
+        let conflict = if crate::mutant!("truncate_always") {
+            entries.first()
+        } else if prev.index == self.last.index {
+            entries.first()
+        } else {
+            entries.iter().find(|entry| !self.matches(entry.id()))
+        };
+        let Some(conflict) = conflict else { return Ok(matched) };
+        if conflict.index <= self.committed && !crate::mutant!("truncate_always") {
+            return Err(StepError::Violation { theirs: conflict.id() });
+        }
+        let from = conflict.index;
+        self.replace_from(from, entries.between(from, matched.next()));
+        Ok(matched)
+    }
+
+    fn replace_from(&mut self, from: Index, entries: Entries) {
+        if from <= self.last.index {
+            self.tail.truncate_from(from);
+            self.stable = self.stable.min(from.prev());
+            self.handed = self.handed.min(from.prev());
+            self.faulty.retain(|faulty| *faulty < from);
+            self.repairing.retain(|index| *index < from);
+            self.repaired.retain(|entry| entry.index < from);
+            self.gathered = Entries::default();
+        }
+        self.last = entries.last_id();
+        self.tail.push_batch(entries);
+    }
+
+    /// Takes fresh copies of damaged entries. The leader's entry at a damaged place may be the same
+    /// entry, which is repaired, or another one; then [`RaftLog::merge`] replaces it as a conflict.
+    pub(crate) fn repair(&mut self, entries: &Entries) {
+        for entry in entries {
+            let Ok(place) = self.faulty.binary_search(&entry.index) else { continue };
+            // Entries after a damaged one are of no earlier term and before it of no later, so only
+            // a copy that fits between its neighbours can be the one that was damaged.
+            let fits = |ok: bool, neighbour: Index, than: fn(Term, Term) -> bool| {
+                ok || self.term(neighbour).is_ok_and(|term| than(term, entry.term))
+            };
+            let is_last = entry.index == self.last.index;
+            if fits(false, entry.index.prev(), |before, own| before <= own)
+                && fits(is_last, entry.index.next(), |after, own| after >= own)
+            {
+                self.faulty.remove(place);
+                self.repairing.push(entry.index);
+                self.repaired.push(entry.clone());
+                if is_last {
+                    self.last.term = entry.term;
+                }
+            }
+        }
+    }
+
+    /// Records that fresh copies of damaged entries are durable.
+    pub(crate) fn repairs_stored(&mut self, indexes: &[Index]) {
+        if !indexes.is_empty() {
+            self.repairing.retain(|index| !indexes.contains(index));
+        }
+    }
+
+    /// Takes back what was pushed after `last` and was not handed out.
+    pub(crate) fn retract(&mut self, last: Index) {
+        if last < self.last.index {
+            self.tail.truncate_from(last.next());
+            let term = self.term(last).unwrap_or(self.last.term);
+            self.last = EntryId { term, index: last };
+        }
+    }
+
+    /// Raises the commit index; a lower one changes nothing. Returns whether it rose.
+    pub(crate) fn commit_to(&mut self, index: Index) -> bool {
+        let index = index.min(self.last.index);
+        if crate::mutant!("commit_regress") && index > Index(0) {
+            self.committed = index.max(self.applied);
+            return true;
+        }
+        if index <= self.committed {
+            return false;
+        }
+        self.committed = index;
+        true
+    }
+
+    /// Returns entries from `lo` on, as one batch within `max_bytes`; at least one.
+    pub(crate) fn slice(&mut self, lo: Index, max_bytes: u64) -> Result<Entries, StorageError> {
+        if lo > self.last.index {
+            return Ok(Entries::default());
+        }
+        self.tail.seal();
+        let hi = self.last.index.next();
+        let first = self.run(lo, hi, max_bytes)?;
+        let mut next = first.last_id().index.next();
+        if next >= hi {
+            return Ok(first);
+        }
+        if self.gathered.first_index() == lo
+            && self.gathered_limit == max_bytes
+            && self.gathered.last_id().index.next() == hi
+        {
+            return Ok(self.gathered.clone());
+        }
+        let mut all: Vec<Entry> = first.to_vec();
+        let mut bytes = if max_bytes == u64::MAX { 0 } else { first.size_bytes() };
+        while next < hi && bytes < max_bytes {
+            let Ok(run) = self.run(next, hi, max_bytes - bytes) else { break };
+            if max_bytes != u64::MAX {
+                let size = run.size_bytes();
+                if bytes.saturating_add(size) > max_bytes {
+                    break;
+                }
+                bytes += size;
+            }
+            if all.len() + run.len() > crate::entry::BATCH_ENTRIES_MAX {
+                break;
+            }
+            next = run.last_id().index.next();
+            all.extend_from_slice(&run);
+        }
+        if all.len() == first.len() {
+            return Ok(first);
+        }
+        let gathered = Entries::new(all);
+        if next == hi {
+            (self.gathered, self.gathered_limit) = (gathered.clone(), max_bytes);
+        }
+        Ok(gathered)
+    }
+
+    /// Returns some entries from `lo` on that stand together, at least one.
+    fn run(&self, lo: Index, hi: Index, max_bytes: u64) -> Result<Entries, StorageError> {
+        if lo < self.tail.first() {
+            if lo < self.first_index() {
+                return Err(StorageError::Compacted { up_to: self.first_index().prev() });
+            }
+            let hi = hi.min(self.tail.first());
+            return self.storage.entries(lo, hi, max_bytes);
+        }
+        Ok(self.tail.run(lo, hi).limited(max_bytes))
+    }
+
+    // What goes to disk.
+
+    /// Returns whether there are entries to write that were not handed out.
+    pub(crate) fn has_unhanded(&self) -> bool {
+        self.handed < self.last.index || !self.repaired.is_empty()
+    }
+
+    /// Returns whether anything is not durable yet: new entries, or old ones to be replaced.
+    pub(crate) fn has_unstable(&self) -> bool {
+        self.stable < self.last.index
+    }
+
+    /// Moves the entries to write into `out`.
+    pub(crate) fn hand_out(&mut self, out: &mut Vec<Entries>, repaired: &mut Vec<Entry>) {
+        self.tail.seal();
+        let hi = self.last.index.next();
+        while self.handed < self.last.index {
+            let run = self.tail.run(self.handed.next(), hi);
+            self.handed = run.last_id().index;
+            out.push(run);
+        }
+        repaired.append(&mut self.repaired);
+    }
+
+    /// Records that everything up to `id` is durable, if the log still holds `id`.
+    ///
+    /// The check of the term is what makes a late report harmless: the entry may have been replaced
+    /// since by one at the same index, which is not written yet.
+    pub(crate) fn stable_to(&mut self, id: EntryId) {
+        let holds = self.matches(id) || crate::mutant!("stale_write_report");
+        if id.index <= self.stable || id.index > self.last.index || !holds {
+            return;
+        }
+        self.stable = id.index;
+        self.handed = self.handed.max(id.index);
+        self.tail.forget_to(self.stable.min(self.applied));
+    }
+
+    // What goes to the state machine.
+
+    /// Returns the last index that may be applied.
+    fn appliable(&self, unstable_too: bool) -> Index {
+        let unreadable = self.faulty.iter().chain(&self.repairing).min();
+        let committed = unreadable.map_or(self.committed, |index| self.committed.min(index.prev()));
+        match unstable_too || crate::mutant!("apply_unpersisted") {
+            true => committed,
+            false => committed.min(self.stable),
+        }
+    }
+
+    /// Returns whether there are committed entries to hand out.
+    pub(crate) fn has_committed(&self, unstable_too: bool) -> bool {
+        let snapshot_waits = self.snapshot.is_some() && !crate::mutant!("apply_over_snapshot");
+        !self.in_apply.paused && !snapshot_waits && self.applying < self.appliable(unstable_too)
+    }
+
+    /// Moves committed entries into `out`, within the limit on what is being applied.
+    pub(crate) fn hand_out_committed(
+        &mut self,
+        unstable_too: bool,
+        out: &mut Vec<Entries>,
+    ) -> Result<(), StorageError> {
+        if !self.has_committed(unstable_too) {
+            return Ok(());
+        }
+        self.tail.seal();
+        let end = self.appliable(unstable_too);
+        let budget = self.in_apply.bytes_max.saturating_sub(self.in_apply.bytes);
+        let (mut bytes, mut payload_bytes) = (0u64, 0u64);
+        while self.applying < end {
+            let run = match self.run(self.applying.next(), end.next(), u64::MAX) {
+                Ok(run) => run,
+                Err(_) if bytes > 0 => break,
+                Err(error) => return Err(error),
+            };
+            let run = match fit(&run, budget - bytes.min(budget), bytes == 0) {
+                Some(run) => run,
+                None => break,
+            };
+            bytes += run.size_bytes();
+            payload_bytes += run.iter().map(|entry| entry.payload.len_bytes()).sum::<u64>();
+            self.applying = run.last_id().index;
+            out.push(run);
+            if bytes >= budget {
+                break;
+            }
+        }
+        self.in_apply.bytes = self.in_apply.bytes.saturating_add(bytes);
+        self.in_apply.chunks.push_back((self.applying, bytes, payload_bytes));
+        self.in_apply.paused =
+            self.in_apply.bytes >= self.in_apply.bytes_max || self.applying < end;
+        if crate::mutant!("pagination_skips") {
+            self.applying = end;
+        }
+        Ok(())
+    }
+
+    /// Records that everything up to `index` is applied; returns the command bytes that this frees.
+    /// The size of a hand-out is freed when all of it is applied.
+    pub(crate) fn applied_to(&mut self, index: Index) -> u64 {
+        let index = index.min(self.committed);
+        if index <= self.applied {
+            return 0;
+        }
+        self.applied = index;
+        self.applying = self.applying.max(index);
+        let mut freed = 0;
+        while let Some((last, bytes, payload_bytes)) = self.in_apply.chunks.front()
+            && *last <= index
+        {
+            self.in_apply.bytes = self.in_apply.bytes.saturating_sub(*bytes);
+            freed += payload_bytes;
+            self.in_apply.chunks.pop_front();
+        }
+        self.in_apply.paused = self.in_apply.bytes >= self.in_apply.bytes_max;
+        self.tail.forget_to(self.stable.min(self.applied));
+        if self.gathered.last_id().index <= self.applied {
+            self.gathered = Entries::default();
+        }
+        freed
+    }
+
+    // Snapshots.
+
+    /// Replaces the log by a snapshot of committed state.
+    pub(crate) fn restore(&mut self, snapshot: Box<Snapshot>) {
+        let last = snapshot.last;
+        self.tail = Tail::new(last.index.next());
+        self.last = last;
+        self.stable = last.index;
+        self.handed = last.index;
+        self.committed = last.index;
+        self.faulty.clear();
+        self.repaired.clear();
+        self.repairing.clear();
+        self.gathered = Entries::default();
+        self.snapshot = Some(snapshot);
+        self.snapshot_handed = false;
+    }
+
+    /// Returns the snapshot that is not durable yet.
+    pub(crate) fn pending_snapshot(&self) -> Option<&Snapshot> {
+        self.snapshot.as_deref()
+    }
+
+    /// Returns whether a snapshot is to be handed out.
+    pub(crate) fn has_unhanded_snapshot(&self) -> bool {
+        self.snapshot.is_some() && !self.snapshot_handed
+    }
+
+    /// Hands the snapshot out, once.
+    pub(crate) fn hand_out_snapshot(&mut self) -> Option<Snapshot> {
+        if !self.has_unhanded_snapshot() {
+            return None;
+        }
+        self.snapshot_handed = true;
+        self.snapshot.as_deref().cloned()
+    }
+
+    /// Records that the snapshot up to `index` is durable, and with it applied.
+    pub(crate) fn snapshot_stored(&mut self, index: Index) {
+        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.last.index == index) {
+            self.snapshot = None;
+            self.snapshot_handed = false;
+        }
+        self.applied_to(index);
+        self.in_apply.chunks.clear();
+        self.in_apply.bytes = 0;
+        self.in_apply.paused = false;
+    }
+
+    /// Returns a snapshot for a follower.
+    pub(crate) fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        match &self.snapshot {
+            Some(snapshot) => Ok((**snapshot).clone()),
+            None => self.storage.snapshot(),
+        }
+    }
+
+    /// Checks the invariants of this module.
+    ///
+    /// # Panics
+    /// If one does not hold, which is a bug of this crate.
+    pub(crate) fn assert_invariants(&self) {
+        assert!(self.applied <= self.applying, "applied without being handed out");
+        assert!(
+            self.snapshot.is_some() || self.applying <= self.committed,
+            "uncommitted is applied"
+        );
+        assert!(self.committed <= self.last.index, "committed entries are missing");
+        assert!(self.stable <= self.handed, "durable without being handed out");
+        assert!(self.handed <= self.last.index, "handed out what does not exist");
+        let tail = self.tail.last_id();
+        assert!(tail.is_none_or(|last| last == self.last), "the last entry is remembered wrongly");
+    }
+}
+
+/// Cuts a run to a budget; `first` says that one entry must be handed out whatever its size.
+fn fit(run: &Entries, budget: u64, first: bool) -> Option<Entries> {
+    let count = prefix_within(run, budget);
+    let whole = run.between(run.first_index(), run.first_index().plus(count as u64));
+    (first || whole.size_bytes() <= budget).then_some(whole)
+}

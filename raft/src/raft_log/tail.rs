@@ -1,0 +1,132 @@
+//! The end of the log, in memory: what is not yet durable or not yet applied.
+//!
+//! ```text
+//!   storage ............|first                                last|
+//!                        [batch][batch][  batch  ][ open           ]
+//!                         shared, sealed             growing
+//! ```
+//!
+//! Proposals are pushed to the open batch. Taking output seals it: from then on disk, followers and
+//! state machine share it. Invariants: batches are not empty and join without gaps; the open batch
+//! follows them.
+
+use std::collections::VecDeque;
+
+use crate::entry::{BATCH_ENTRIES_MAX, Entries, Entry};
+use crate::types::{EntryId, Index, Term};
+
+/// The entries from `first` to the end of the log.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Tail {
+    /// The index of the first entry, or where it would stand.
+    first: Index,
+    batches: VecDeque<Entries>,
+    open: Vec<Entry>,
+    /// The index after the last sealed entry.
+    sealed_end: Index,
+}
+
+impl Tail {
+    pub(super) fn new(first: Index) -> Tail {
+        Tail { first, sealed_end: first, ..Tail::default() }
+    }
+
+    /// Returns the index of the first entry here, or where it would stand.
+    pub(super) fn first(&self) -> Index {
+        self.first
+    }
+
+    /// Adds an entry at the end.
+    pub(super) fn push(&mut self, entry: Entry) {
+        if self.open.len() == BATCH_ENTRIES_MAX {
+            self.seal();
+        }
+        self.open.push(entry);
+    }
+
+    /// Makes room for entries that are about to be pushed.
+    pub(super) fn reserve(&mut self, count: usize) {
+        self.open.reserve_exact(count);
+    }
+
+    /// Adds a shared batch at the end.
+    pub(super) fn push_batch(&mut self, entries: Entries) {
+        self.seal();
+        self.sealed_end = entries.last_id().index.next();
+        self.batches.push_back(entries);
+    }
+
+    /// Makes the open batch a shared one.
+    pub(super) fn seal(&mut self) {
+        if !self.open.is_empty() {
+            let entries = Entries::new(std::mem::take(&mut self.open));
+            self.sealed_end = entries.last_id().index.next();
+            self.batches.push_back(entries);
+        }
+    }
+
+    /// Cuts the log off before `from`.
+    pub(super) fn truncate_from(&mut self, from: Index) {
+        self.seal();
+        while let Some(batch) = self.batches.back() {
+            if batch.last_id().index < from {
+                break;
+            }
+            let rest = batch.between(Index(0), from);
+            self.batches.pop_back();
+            if !rest.is_empty() {
+                self.batches.push_back(rest);
+            }
+        }
+        self.first = self.first.min(from);
+        self.sealed_end = self.sealed_end.min(from);
+    }
+
+    /// Forgets whole batches up to `up_to`. A batch is kept while any of its entries is needed.
+    pub(super) fn forget_to(&mut self, up_to: Index) {
+        while let Some(batch) = self.batches.front()
+            && batch.last_id().index <= up_to
+        {
+            self.first = batch.last_id().index.next();
+            self.batches.pop_front();
+        }
+        if self.batches.is_empty() && self.open.is_empty() && self.batches.capacity() > 16 {
+            self.batches = VecDeque::new();
+        }
+    }
+
+    /// Returns the entry at `index`, if it is here.
+    pub(super) fn get(&self, index: Index) -> Option<&Entry> {
+        if index < self.first {
+            return None;
+        }
+        if index >= self.sealed_end {
+            return self.open.get((index.0 - self.sealed_end.0) as usize);
+        }
+        let batch = &self.batches[self.batch_of(index)];
+        batch.get((index.0 - batch.first_index().0) as usize)
+    }
+
+    /// Returns the term of the entry at `index`, if it is here.
+    pub(super) fn term(&self, index: Index) -> Option<Term> {
+        self.get(index).map(|entry| entry.term)
+    }
+
+    /// Returns the shared entries from `lo` up to `hi` that stand in one batch. Both bounds must be
+    /// in the sealed part.
+    pub(super) fn run(&self, lo: Index, hi: Index) -> Entries {
+        self.batches[self.batch_of(lo)].between(lo, hi)
+    }
+
+    fn batch_of(&self, index: Index) -> usize {
+        match self.batches.back() {
+            Some(batch) if batch.first_index() <= index => self.batches.len() - 1,
+            _ => self.batches.partition_point(|batch| batch.last_id().index < index),
+        }
+    }
+
+    /// Returns the name of the last entry here.
+    pub(super) fn last_id(&self) -> Option<EntryId> {
+        self.open.last().map(Entry::id).or_else(|| self.batches.back().map(Entries::last_id))
+    }
+}

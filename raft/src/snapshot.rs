@@ -1,0 +1,94 @@
+//! Snapshots for followers that need entries which are compacted (section 7).
+
+use crate::error::StepError;
+use crate::leader::Leader;
+use crate::message::{Body, Snapshot};
+use crate::progress::ProgressState;
+use crate::raft::Raft;
+use crate::state::State;
+use crate::storage::Storage;
+use crate::types::{Index, NodeId};
+
+impl Leader {
+    /// Sends a snapshot to a member, if it was heard lately and there is one.
+    pub(crate) fn send_snapshot<S: Storage>(&mut self, state: &mut State<S>, place: usize) -> bool {
+        let progress = &mut self.progress[place];
+        // To a node that is down, a snapshot would be made and sent for nothing.
+        if !progress.recent_active || crate::mutant!("compacted_never_sent") {
+            return false;
+        }
+        let Ok(snapshot) = state.log.snapshot() else { return false };
+        if snapshot.last.index == Index(0) {
+            return false;
+        }
+        progress.become_snapshot(snapshot.last.index);
+        let to = progress.id;
+        state.send(to, Body::Snapshot(Box::new(snapshot)));
+        true
+    }
+
+    /// Records whether a snapshot arrived. Either way the next word is the follower's: a probe is
+    /// sent when it is heard again.
+    pub(crate) fn snapshot_sent(&mut self, to: NodeId, arrived: bool) {
+        let Some(place) = self.place(to) else { return };
+        let progress = &mut self.progress[place];
+        if !matches!(progress.state, ProgressState::Snapshot(_)) {
+            return;
+        }
+        if !arrived {
+            progress.state = ProgressState::Snapshot(Index(0));
+        }
+        progress.become_probe();
+        progress.paused = true;
+    }
+
+    /// Records that messages to a member are being lost: sending ahead makes no sense.
+    pub(crate) fn unreachable(&mut self, id: NodeId) {
+        if let Some(place) = self.place(id)
+            && self.progress[place].state == ProgressState::Replicate
+        {
+            self.progress[place].become_probe();
+        }
+    }
+}
+
+impl<S: Storage> Raft<S> {
+    /// Takes a snapshot from the leader of our term.
+    pub(crate) fn on_snapshot(
+        &mut self,
+        from: NodeId,
+        snapshot: Box<Snapshot>,
+    ) -> Result<(), StepError> {
+        let restored = self.restore(snapshot);
+        let log = &self.state.log;
+        let index = if restored { log.last().index } else { log.committed() };
+        self.state.send(from, Body::AppendAccepted { index });
+        Ok(())
+    }
+
+    /// Replaces the log by a snapshot; returns whether that was needed.
+    fn restore(&mut self, snapshot: Box<Snapshot>) -> bool {
+        let log = &mut self.state.log;
+        // What is committed here is at least as new: going back would undo it.
+        if snapshot.last.index <= log.committed() && !crate::mutant!("snapshot_rolls_back") {
+            return false;
+        }
+        // A snapshot of a group that does not know us would leave us outside of it.
+        if !snapshot.membership.contains(self.state.config.id) {
+            return false;
+        }
+        // The log has the snapshot's last entry and so all before it; entries after it, which may be
+        // acknowledged, are kept. Only the commit is news.
+        if log.matches(snapshot.last) && log.first_faulty().is_none() {
+            log.commit_to(snapshot.last.index);
+            return false;
+        }
+        // The membership comes with the snapshot whole. What the replaced entries had said of it is
+        // gone with them.
+        if !crate::mutant!("snapshot_keeps_membership") {
+            self.state.membership = snapshot.membership.clone();
+        }
+        self.state.log.restore(snapshot);
+        true
+    }
+}
