@@ -345,8 +345,7 @@ impl<S: Storage> Node<S> {
     /// Delivers this node's own promises at once: a bug that has shipped, for the tests to find.
     fn deliver_own(&mut self) {
         if let Some(writing) = self.writing.back_mut() {
-            let own = writing.own.take();
-            for own in own {
+            if let Some(own) = writing.own.take() {
                 let _ = self.raft.step(own);
             }
         }

@@ -1,0 +1,531 @@
+//! A small cluster driven by a script: nodes, messages on their way, and two storage threads a node.
+//!
+//! A node with `async-storage-writes` hands its writes and its committed entries to an append thread
+//! and an apply thread, which the script runs one job at a time. The transcripts show such jobs as
+//! messages to the threads, and the reports of their ends as messages from them.
+
+mod member;
+
+use tinykv_raft::confchange::{Change, Transition};
+use tinykv_raft::{
+    Config, Membership, Message, NodeId, ProposeError, ReadMode, RoleKind, SendPolicy, Snapshot,
+    StepError,
+};
+
+use crate::confchange::parse_steps;
+use crate::describe;
+use crate::script::{Directive, number, parse_line};
+use bytes::Bytes;
+use member::{Flight, Member};
+
+/// Levels of log lines, of which only the last matters here: it silences all output.
+const LEVELS: [&str; 6] = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"];
+const INFO: usize = 1;
+const ERROR: usize = 3;
+const NONE: usize = 5;
+
+/// The members and the messages between them, in the order they were sent.
+#[derive(Default)]
+pub(crate) struct Cluster {
+    members: Vec<Member>,
+    flights: Vec<Flight>,
+    output: Output,
+}
+
+/// What a directive printed.
+#[derive(Default)]
+struct Output {
+    text: String,
+    indent: usize,
+    level: usize,
+    /// The directive did something that etcd-io/raft writes a log line about. Only without any
+    /// output, log lines included, is the answer `ok`.
+    logged: bool,
+}
+
+impl Output {
+    fn line(&mut self, text: &str) {
+        if self.level < NONE {
+            for line in text.lines() {
+                self.text.push_str(&" ".repeat(self.indent));
+                self.text.push_str(line);
+                self.text.push('\n');
+            }
+        }
+    }
+
+    fn logs(&mut self, level: usize) {
+        self.logged |= self.level <= level;
+    }
+}
+
+impl Cluster {
+    /// Carries out a directive and those in its input, and returns what they print.
+    pub(crate) fn handle(&mut self, directive: &Directive) -> String {
+        self.output.text.clear();
+        self.output.logged = false;
+        let mut result = self.single(directive);
+        if directive.command != "propose-conf-change" && result.is_ok() {
+            for line in directive.input.lines() {
+                result = parse_line(line).and_then(|directive| self.single(&directive));
+                if let (Err(error), true) = (&result, self.output.level < NONE) {
+                    self.output.text.push_str(error);
+                    result = Ok(());
+                }
+            }
+        }
+        if let Err(error) = result {
+            if self.output.level == NONE {
+                return error;
+            }
+            self.output.text.push_str(&error);
+        }
+        match self.output.text.is_empty() && !self.output.logged {
+            true => "ok".to_owned(),
+            false => self.output.text.clone(),
+        }
+    }
+
+    fn single(&mut self, directive: &Directive) -> Result<(), String> {
+        match directive.command.as_str() {
+            "_breakpoint" => Ok(()),
+            "add-nodes" => self.add_nodes(directive),
+            "campaign" => self.observed(directive, |node| {
+                // What stands against a campaign is a log line elsewhere.
+                let _ = node.campaign();
+            }),
+            "compact" => self.compact(directive),
+            "deliver-msgs" => self.deliver_messages(directive),
+            "process-ready" => self.each(directive, "handling Ready", Cluster::process_ready),
+            "process-append-thread" => {
+                self.each(directive, "processing append thread", Cluster::process_append)
+            }
+            "process-apply-thread" => {
+                self.each(directive, "processing apply thread", Cluster::process_apply)
+            }
+            "log-level" => {
+                let name = directive.arguments.first().map_or("", |argument| &argument.key);
+                self.set_level(name)
+            }
+            "raft-log" => self.raft_log(directive.first_id()?),
+            "raft-state" => {
+                for member in &self.members {
+                    self.output.line(&describe::state(&member.node.status()));
+                }
+                Ok(())
+            }
+            "set-randomized-election-timeout" => {
+                let ticks = directive.values("timeout").next().ok_or("timeout is missing")?;
+                let ticks = number(ticks)? as u32;
+                self.member(directive.first_id()?)?.node.set_election_timeout(ticks);
+                Ok(())
+            }
+            "stabilize" => self.stabilize(directive),
+            "status" => self.status(directive.first_id()?),
+            "tick-election" => self.tick(directive, true),
+            "tick-heartbeat" => self.tick(directive, false),
+            "transfer-leadership" => self.transfer(directive),
+            "forget-leader" => self.forget_leader(directive.first_id()?),
+            "send-snapshot" => self.send_snapshot(directive),
+            "propose" => self.propose(directive),
+            "propose-conf-change" => self.propose_change(directive),
+            "report-unreachable" => self.report_unreachable(directive),
+            _ => Err("unknown command".to_owned()),
+        }
+    }
+
+    fn member(&mut self, id: u64) -> Result<&mut Member, String> {
+        let place = usize::try_from(id).ok().and_then(|id| id.checked_sub(1));
+        let member = place.and_then(|place| self.members.get_mut(place));
+        member.ok_or_else(|| format!("there is no node {id}"))
+    }
+
+    fn set_level(&mut self, name: &str) -> Result<(), String> {
+        let level = LEVELS.iter().position(|level| level.eq_ignore_ascii_case(name));
+        self.output.level =
+            level.ok_or_else(|| format!("log levels must be either of [{}]", LEVELS.join(" ")))?;
+        Ok(())
+    }
+
+    /// Does something to a node; if that changes what the node is, a log line says so elsewhere.
+    fn observed(
+        &mut self,
+        directive: &Directive,
+        action: impl FnOnce(&mut member::Node),
+    ) -> Result<(), String> {
+        let node = &mut self.member(directive.first_id()?)?.node;
+        let before = (node.term(), node.role(), node.leader());
+        action(node);
+        if before != (node.term(), node.role(), node.leader()) {
+            self.output.logs(INFO);
+        }
+        Ok(())
+    }
+
+    fn add_nodes(&mut self, directive: &Directive) -> Result<(), String> {
+        let count = directive.first_id()?;
+        let mut snapshot = Snapshot::default();
+        let mut config = config_stub();
+        let ids = |key| -> Result<Vec<u64>, String> { directive.values(key).map(number).collect() };
+        let flag = |key, flag: &mut bool| {
+            directive.values(key).for_each(|value| *flag = value == "true");
+        };
+        snapshot.membership = Membership::of_voters(ids("voters")?).with_learners(ids("learners")?);
+        for index in ids("index")? {
+            snapshot.last.index.0 = index;
+        }
+        if let Some(content) = directive.values("content").next() {
+            snapshot.data = Bytes::copy_from_slice(content.as_bytes());
+        }
+        flag("async-storage-writes", &mut config.async_writes);
+        flag("prevote", &mut config.pre_vote);
+        flag("checkquorum", &mut config.check_quorum);
+        flag("step-down-on-removal", &mut config.step_down_on_removal);
+        let mut unchecked = false;
+        flag("disable-conf-change-validation", &mut unchecked);
+        config.validate_changes = !unchecked;
+        for window in ids("inflight")? {
+            config.inflight_messages_max = window as usize;
+        }
+        for bytes in ids("max-committed-size-per-ready")? {
+            config.applying_bytes_max = bytes;
+        }
+        for ticks in ids("election-tick")? {
+            config.election_ticks = ticks as u32;
+        }
+        for ticks in ids("heartbeat-tick")? {
+            config.heartbeat_ticks = ticks as u32;
+        }
+        config.reads = match directive.values("read-only").next() {
+            None | Some("safe") => ReadMode::Quorum,
+            Some("lease-based") => ReadMode::Lease,
+            Some(other) => return Err(format!("invalid read-only option {other:?}")),
+        };
+        let founding = snapshot != Snapshot::default();
+        if founding && snapshot.last.index.0 <= 1 {
+            return Err("index must be specified as > 1 due to bootstrap".to_owned());
+        }
+        snapshot.last.term.0 = u64::from(founding);
+        for _ in 0..count {
+            config.id = NodeId(self.members.len() as u64 + 1);
+            config.applied = snapshot.last.index;
+            let member = Member::new(config.clone(), snapshot.clone(), founding);
+            self.members.push(member.map_err(|error| error.to_string())?);
+            self.output.logs(INFO);
+        }
+        Ok(())
+    }
+
+    fn compact(&mut self, directive: &Directive) -> Result<(), String> {
+        let [id, index] = directive.ids()?[..] else { return Err("two numbers needed".into()) };
+        self.member(id)?.compact(index)?;
+        self.raft_log(id)
+    }
+
+    fn raft_log(&mut self, id: u64) -> Result<(), String> {
+        let text = self.member(id)?.raft_log();
+        self.output.line(&text);
+        Ok(())
+    }
+
+    fn status(&mut self, id: u64) -> Result<(), String> {
+        let member = self.member(id)?;
+        let (status, window) = (member.node.status(), member.config.inflight_messages_max);
+        for progress in &status.progress {
+            let learner = status.membership.learners.contains(progress.id);
+            let text = describe::progress(progress, learner, window);
+            self.output.line(&format!("{}: {text}", progress.id));
+        }
+        Ok(())
+    }
+
+    fn tick(&mut self, directive: &Directive, election: bool) -> Result<(), String> {
+        let config = &self.member(directive.first_id()?)?.config;
+        let ticks = if election { config.election_ticks } else { config.heartbeat_ticks };
+        self.observed(directive, |node| (0..ticks).for_each(|_| node.tick()))
+    }
+
+    fn transfer(&mut self, directive: &Directive) -> Result<(), String> {
+        let id = |key| {
+            let value = directive.values(key).next().ok_or_else(|| format!("{key} is missing"));
+            value.and_then(number)
+        };
+        let (from, to) = (id("from")?, id("to")?);
+        let node = &mut self.member(from)?.node;
+        let forwards = !node.is_leader() && node.leader().is_some();
+        // Whether it worked shows in who leads.
+        let _ = node.transfer_leader(NodeId(to));
+        if !forwards {
+            self.output.logs(INFO);
+        }
+        Ok(())
+    }
+
+    fn forget_leader(&mut self, id: u64) -> Result<(), String> {
+        let member = self.member(id)?;
+        let lease = member.config.reads == ReadMode::Lease;
+        let follows = member.node.role() == RoleKind::Follower;
+        if member.node.forget_leader() {
+            self.output.logs(INFO);
+        } else if lease && follows {
+            self.output.logs(ERROR);
+        }
+        Ok(())
+    }
+
+    fn report_unreachable(&mut self, directive: &Directive) -> Result<(), String> {
+        let [id, lost] = directive.ids()?[..] else { return Err("two numbers needed".into()) };
+        let node = &mut self.member(id)?.node;
+        node.report_unreachable(NodeId(lost));
+        if node.is_leader() {
+            self.output.logs(0);
+        }
+        Ok(())
+    }
+
+    fn send_snapshot(&mut self, directive: &Directive) -> Result<(), String> {
+        let [from, to] = directive.ids()?[..] else { return Err("two numbers needed".into()) };
+        let member = self.member(from)?;
+        let message = Message {
+            from: NodeId(from),
+            to: NodeId(to),
+            term: member.node.term(),
+            body: tinykv_raft::Body::Snapshot(Box::new(member.latest_snapshot())),
+        };
+        self.output.line(&describe::message(&message));
+        self.flights.push(Flight::of(message));
+        Ok(())
+    }
+
+    fn propose(&mut self, directive: &Directive) -> Result<(), String> {
+        let [id, data] = &directive.arguments[..] else { return Err("one payload needed".into()) };
+        let data = Bytes::copy_from_slice(data.key.as_bytes());
+        let node = &mut self.member(number(&id.key)?)?.node;
+        node.propose(data).map(drop).map_err(|_| "raft proposal dropped".to_owned())
+    }
+
+    fn propose_change(&mut self, directive: &Directive) -> Result<(), String> {
+        let v1 = directive.values("v1").any(|value| value == "true");
+        let transition = match directive.values("transition").next() {
+            None | Some("auto") => Transition::Auto,
+            Some("implicit") => Transition::JointImplicit,
+            Some("explicit") => Transition::JointExplicit,
+            Some(other) => return Err(format!("unknown transition {other}")),
+        };
+        let steps = parse_steps(&directive.input)?;
+        if v1 && (steps.len() > 1 || transition != Transition::Auto) {
+            return Err("v1 conf change can only have one operation and no transition".to_owned());
+        }
+        let context = Bytes::from_static(if v1 { describe::V1 } else { b"" });
+        let change = Change { transition, steps, context };
+        let node = &mut self.member(directive.first_id()?)?.node;
+        match node.propose_change(change) {
+            // The scripts expect a change that is refused to become an empty entry.
+            Err(ProposeError::Change(_)) => {
+                let proposed = node.propose(Bytes::new());
+                self.output.logs(INFO);
+                proposed.map(drop).map_err(|_| "raft proposal dropped".to_owned())
+            }
+            other => other.map(drop).map_err(|_| "raft proposal dropped".to_owned()),
+        }
+    }
+
+    /// Runs one job for each of the given nodes.
+    fn each(
+        &mut self,
+        directive: &Directive,
+        title: &str,
+        job: fn(&mut Cluster, u64) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let ids = directive.ids()?;
+        for id in &ids {
+            if ids.len() > 1 {
+                self.titled(*id, title, job)?;
+            } else {
+                job(self, *id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn titled(
+        &mut self,
+        id: u64,
+        title: &str,
+        job: impl FnOnce(&mut Cluster, u64) -> Result<(), String>,
+    ) -> Result<(), String> {
+        self.output.line(&format!("> {id} {title}"));
+        self.output.indent += 2;
+        let result = job(self, id);
+        self.output.indent -= 2;
+        result
+    }
+
+    fn process_ready(&mut self, id: u64) -> Result<(), String> {
+        let (text, flights) = self.member(id)?.process_ready()?;
+        self.output.line(&text);
+        self.flights.extend(flights);
+        Ok(())
+    }
+
+    fn process_append(&mut self, id: u64) -> Result<(), String> {
+        let Some(work) = self.member(id)?.process_append() else {
+            self.output.line("no append work to perform");
+            return Ok(());
+        };
+        self.processed(&work.text, work.responses);
+        Ok(())
+    }
+
+    fn process_apply(&mut self, id: u64) -> Result<(), String> {
+        let Some(work) = self.member(id)?.process_apply()? else {
+            self.output.line("no apply work to perform");
+            return Ok(());
+        };
+        self.processed(&work.text, work.responses);
+        Ok(())
+    }
+
+    fn processed(&mut self, text: &str, responses: Vec<Flight>) {
+        self.output.line(&format!("Processing:\n{text}\nResponses:"));
+        for response in &responses {
+            self.output.line(&response.text);
+        }
+        self.flights.extend(responses);
+    }
+
+    fn deliver_messages(&mut self, directive: &Directive) -> Result<(), String> {
+        let kind = directive.values("type").next();
+        let mut recipients: Vec<(u64, bool)> =
+            directive.ids()?.into_iter().map(|id| (id, false)).collect();
+        for id in directive.values("drop") {
+            let id = number(id)?;
+            if recipients.contains(&(id, false)) {
+                return Err(format!("can't both deliver and drop msgs to {id}"));
+            }
+            recipients.push((id, true));
+        }
+        let mut count = 0;
+        for (id, drop) in recipients {
+            count += self.deliver(id, kind, drop)?;
+        }
+        if count == 0 {
+            self.output.line("no messages");
+        }
+        Ok(())
+    }
+
+    /// Delivers or drops what is on its way to a node; returns how much that was.
+    fn deliver(&mut self, id: u64, kind: Option<&str>, drop: bool) -> Result<usize, String> {
+        let is_meant = |flight: &mut Flight| {
+            // Reports of the threads are not subject to a network.
+            flight.to == id
+                && !(drop && flight.is_local())
+                && kind.is_none_or(|kind| flight.kind == kind)
+        };
+        let meant: Vec<Flight> = self.flights.extract_if(.., is_meant).collect();
+        let count = meant.len();
+        for flight in meant {
+            if drop {
+                self.output.line(&format!("dropped: {}", flight.text));
+                continue;
+            }
+            self.output.line(&flight.text);
+            let result = self.member(id)?.receive(flight.delivery);
+            match result {
+                Err(StepError::PeerNotFound) => {
+                    self.output.line(&StepError::PeerNotFound.to_string());
+                }
+                Err(StepError::Propose(_)) => self.output.line("raft proposal dropped"),
+                // Others are log lines elsewhere.
+                _ => {}
+            }
+        }
+        Ok(count)
+    }
+
+    /// Lets the given nodes work until nothing is left to do.
+    fn stabilize(&mut self, directive: &Directive) -> Result<(), String> {
+        let mut ids = directive.ids()?;
+        if ids.is_empty() {
+            ids = (1..=self.members.len() as u64).collect();
+        }
+        let level = self.output.level;
+        for name in directive.values("log-level") {
+            self.set_level(name)?;
+        }
+        let result = self.settle(&ids);
+        self.output.level = level;
+        result
+    }
+
+    fn settle(&mut self, ids: &[u64]) -> Result<(), String> {
+        loop {
+            let mut done = true;
+            for id in ids {
+                if self.member(*id)?.node.has_ready() {
+                    self.titled(*id, "handling Ready", Cluster::process_ready)?;
+                    done = false;
+                }
+            }
+            for id in ids {
+                if self.flights.iter().any(|flight| flight.to == *id) {
+                    self.titled(*id, "receiving messages", |cluster, id| {
+                        cluster.deliver(id, None, false).map(drop)
+                    })?;
+                    done = false;
+                }
+            }
+            for id in ids {
+                if self.member(*id)?.has_append_work() {
+                    self.titled(*id, "processing append thread", |cluster, id| {
+                        while cluster.member(id)?.has_append_work() {
+                            cluster.process_append(id)?;
+                        }
+                        Ok(())
+                    })?;
+                    done = false;
+                }
+            }
+            for id in ids {
+                if self.member(*id)?.has_apply_work() {
+                    self.titled(*id, "processing apply thread", |cluster, id| {
+                        while cluster.member(id)?.has_apply_work() {
+                            cluster.process_apply(id)?;
+                        }
+                        Ok(())
+                    })?;
+                    done = false;
+                }
+            }
+            if done {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// The options of the scripts' nodes, but for what `add-nodes` says.
+fn config_stub() -> Config {
+    Config {
+        election_ticks: 3,
+        heartbeat_ticks: 1,
+        pre_vote: false,
+        check_quorum: false,
+        reads: ReadMode::Quorum,
+        send: SendPolicy::Immediate,
+        step_down_on_removal: false,
+        message_bytes_max: u64::MAX,
+        inflight_messages_max: i32::MAX as usize,
+        inflight_bytes_max: u64::MAX,
+        uncommitted_bytes_max: u64::MAX,
+        applying_bytes_max: u64::MAX,
+        async_writes: false,
+        ..Config::new(NodeId(1))
+    }
+}
+
+/// Indents every line but the first.
+pub(crate) fn nested(text: &str) -> String {
+    text.lines().map(|line| format!("\n  {line}")).collect()
+}
