@@ -40,10 +40,9 @@ use crate::types::{EntryId, HardState, Index, NodeId, RoleKind, SoftState, Term}
 ///               then applied(index)
 /// ```
 ///
-/// Writing and applying may go on while further portions are taken; portions are written in order.
-/// `persisted` must come before the promises of the same portion leave this process for a reason:
-/// nothing is owed to it, but it may add to what is ready. [`Node::advance`] does both reports at
-/// once for a caller that does all work of a portion before the next.
+/// Writing and applying may go on while further portions are taken, but portions are written in
+/// order and applied in order. [`Node::advance`] makes both reports at once, for a caller that does
+/// all work of a portion before it takes the next.
 #[derive(Debug)]
 pub struct Node<S> {
     raft: Raft<S>,
@@ -344,10 +343,8 @@ impl<S: Storage> Node<S> {
 
     /// Delivers this node's own promises at once: a bug that has shipped, for the tests to find.
     fn deliver_own(&mut self) {
-        if let Some(writing) = self.writing.back_mut() {
-            if let Some(own) = writing.own.take() {
-                let _ = self.raft.step(own);
-            }
+        if let Some(own) = self.writing.back_mut().and_then(|writing| writing.own.take()) {
+            let _ = self.raft.step(own);
         }
     }
 

@@ -254,14 +254,13 @@ impl<S: Storage> Raft<S> {
                     return malformed("entries do not follow each other");
                 }
             }
-            Body::Snapshot(snapshot) => {
+            Body::Snapshot(snapshot)
                 if snapshot.last.index == Index(0)
                     || snapshot.last.index.0 == u64::MAX
                     || snapshot.last.term > message.term
-                    || snapshot.membership.validate().is_err()
-                {
-                    return malformed("a snapshot needs an index and a valid membership");
-                }
+                    || snapshot.membership.validate().is_err() =>
+            {
+                return malformed("a snapshot needs an index and a valid membership");
             }
             _ => {}
         }

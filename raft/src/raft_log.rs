@@ -254,12 +254,10 @@ impl<S: Storage> RaftLog<S> {
         if !self.faulty.is_empty() {
             self.repair(entries);
         }
-        let conflict = if crate::mutant!("truncate_always") {
-            entries.first()
-        } else if prev.index == self.last.index {
-            entries.first()
-        } else {
-            entries.iter().find(|entry| !self.matches(entry.id()))
+        let all_new = prev.index == self.last.index || crate::mutant!("truncate_always");
+        let conflict = match all_new {
+            true => entries.first(),
+            false => entries.iter().find(|entry| !self.matches(entry.id())),
         };
         let Some(conflict) = conflict else { return Ok(matched) };
         if conflict.index <= self.committed && !crate::mutant!("truncate_always") {
