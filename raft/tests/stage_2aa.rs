@@ -106,7 +106,8 @@ fn candidate_starts_new_election() {
 
 #[test]
 fn leader_is_elected_in_one_round() {
-    let cases: [(u64, &[(u64, bool)], RoleKind); 10] = [
+    type Case = (u64, &'static [(u64, bool)], RoleKind);
+    let cases: [Case; 10] = [
         (1, &[], Leader),
         (3, &[(2, true), (3, true)], Leader),
         (3, &[(2, true)], Leader),

@@ -1,7 +1,5 @@
 //! Stage 2ac: the loop around a node: what is ready, and that it ends.
 
-#![expect(clippy::unwrap_used, reason = "a test wants to fail at the place of the surprise")]
-
 #[path = "support/cluster.rs"]
 mod cluster;
 

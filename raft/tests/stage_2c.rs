@@ -1,5 +1,4 @@
 //! Stage 2c: snapshots and compaction (section 7).
-#![expect(clippy::unwrap_used, reason = "a test wants to fail at the place of the surprise")]
 
 #[path = "support/cluster.rs"]
 mod cluster;

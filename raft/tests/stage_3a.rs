@@ -1,5 +1,4 @@
 //! Stage 3a: leader transfer (thesis 3.10) and membership changes (section 6).
-#![expect(clippy::unwrap_used, reason = "a test wants to fail at the place of the surprise")]
 
 #[path = "support/cluster.rs"]
 mod cluster;
