@@ -182,3 +182,17 @@ fn every_code_has_a_number_of_its_own() {
         assert_eq!(u16::from(ErrorCode::from(number)), number);
     }
 }
+
+#[test]
+fn the_example_of_the_documentation_is_what_is_written() {
+    let page = include_str!("../../docs/formats.md");
+    let example = page.split("whole, with id 7:").nth(1).unwrap().split("```").nth(1).unwrap();
+    // The lines of bytes are the first and the third that are not empty.
+    let lines: Vec<&str> = example.lines().filter(|line| !line.is_empty()).collect();
+    let get = raw::Request::Get { cf: "default".into(), key: b("k") };
+    let wire = encode(&Message::Request(Request::Raw(get)), 7);
+    let shown = [lines[0], lines[2]].join(" ");
+    let bytes: Vec<u8> =
+        shown.split_whitespace().map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect();
+    assert_eq!(bytes, wire);
+}
