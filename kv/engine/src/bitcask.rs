@@ -14,11 +14,15 @@
 //!
 //! Left out: keys that do not fit into memory; compression.
 
+mod background;
+mod cache;
 mod folder;
 mod frame;
+mod hint;
 mod load;
 mod location;
 mod log;
+mod merge;
 mod options;
 mod queue;
 mod recover;
@@ -26,9 +30,12 @@ mod run;
 mod scan;
 mod segment;
 
+use std::fmt;
+use std::num::NonZeroU32;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -45,13 +52,16 @@ use crate::{
     Batch, Cf, Direction, Durability, Engine, Entries, Error, Lookup, Pairs, Range, Result, Stats,
     View,
 };
-use folder::{Folder, Listed, failed};
+use background::{Signal, Threads};
+use cache::Cache;
+use folder::{Folder, Listed, Origin, failed};
 use frame::{Draft, RECORD_HEAD, Record};
 use location::Location;
+use merge::Merge;
 use mutant::mutant;
 use queue::Queue;
-use recover::{next_head, recover};
-use segment::{SEGMENT_HEAD, Segment, Segments};
+use recover::recover;
+use segment::{SEGMENT_HEAD, Segment, SegmentHead, Segments};
 
 /// Opens the bitcask in a folder, or makes one in a new or empty folder.
 ///
@@ -63,9 +73,9 @@ pub fn open(fs: Arc<dyn Fs>, path: impl AsRef<Path>, options: Options) -> Result
 }
 
 /// An open bitcask.
-#[derive(Debug)]
 pub struct Bitcask {
     shared: Arc<Shared>,
+    threads: Threads,
 }
 
 #[derive(Debug, Default)]
@@ -73,10 +83,10 @@ struct Counters {
     batches: AtomicU64,
     written_bytes: AtomicU64,
     syncs: AtomicU64,
+    merges: AtomicU64,
 }
 
 /// What all threads of a bitcask share.
-#[derive(Debug)]
 struct Shared {
     folder: Folder,
     options: Options,
@@ -88,9 +98,26 @@ struct Shared {
     log: Mutex<Log>,
     /// The lines of the manifest on disk.
     listed: Mutex<Vec<Listed>>,
+    /// The highest segment number that was given out.
+    newest_id: Mutex<NonZeroU32>,
+    merge: Mutex<Option<Merge>>,
+    signal: Signal,
+    cache: Cache,
     poison: OnceLock<String>,
     counters: Counters,
     _lock: Box<dyn DirLock>,
+}
+
+impl fmt::Debug for Bitcask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Bitcask").field("path", &self.shared.folder.path).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").field("path", &self.folder.path).finish_non_exhaustive()
+    }
 }
 
 impl Bitcask {
@@ -106,13 +133,20 @@ impl Bitcask {
         let uid = folder.check_format(options.uid)?;
         let mut recovered = recover(&folder, uid)?;
         let last_seq = recovered.last_seq;
+        let ids = recovered.listed.iter().map(|listed| listed.id.get());
+        let mut newest = ids.max().unwrap_or(0);
         let log = match recovered.open {
             Some(segment) => {
                 let end = segment.end.load(Ordering::Relaxed);
                 Log::open(segment, end, last_seq)?
             }
             None => {
-                let head = next_head(&recovered.listed, uid, last_seq + 1, last_seq)?;
+                let id = newest.checked_add(1).and_then(NonZeroU32::new);
+                let id = id.ok_or_else(no_numbers)?;
+                newest = id.get();
+                let listed = Listed { id, origin: Origin::Log };
+                let (first_seq, durable) = (last_seq + 1, last_seq);
+                let head = SegmentHead { uid, listed, first_seq, clean_seq: 0, durable };
                 let allocated = options.allocate_bytes.max(SEGMENT_HEAD as u64);
                 let segment = Arc::new(Segment::create(&folder, head, allocated)?);
                 recovered.listed.push(head.listed);
@@ -123,6 +157,7 @@ impl Bitcask {
         };
         let shared = Shared {
             folder,
+            cache: Cache::new(options.cache_bytes),
             options,
             uid,
             index: Arc::new(recovered.index),
@@ -131,12 +166,50 @@ impl Bitcask {
             queue: Queue::default(),
             log: Mutex::new(log),
             listed: Mutex::new(recovered.listed),
+            newest_id: Mutex::new(NonZeroU32::new(newest).ok_or_else(no_numbers)?),
+            merge: Mutex::new(None),
+            signal: Signal::default(),
             poison: OnceLock::new(),
             counters: Counters::default(),
             _lock: lock,
         };
-        Ok(Bitcask { shared: Arc::new(shared) })
+        let shared = Arc::new(shared);
+        let threads = Threads::start(&shared)?;
+        Ok(Bitcask { shared, threads })
     }
+
+    /// Does a bounded piece of the work that is due: writes a hint, or a slice of a merge. Returns
+    /// whether there may be more. Threads do this in the background, unless they are turned off.
+    ///
+    /// # Errors
+    /// `Corrupt` where a segment to merge is damaged: it stays as it is. `DiskFull`, `Io`: the work
+    /// stays to be done.
+    pub fn merge_step(&self) -> Result<bool> {
+        self.shared.merge_step()
+    }
+
+    /// Syncs if a write at the level `interval` has waited for long enough at the moment `now`.
+    /// Returns whether it did. A thread does this in the background, unless it is turned off.
+    ///
+    /// # Errors
+    /// A failed sync poisons the engine.
+    pub fn sync_due(&self, now: Instant) -> Result<bool> {
+        self.shared.sync_due(now)
+    }
+}
+
+impl Drop for Bitcask {
+    fn drop(&mut self) {
+        self.threads.stop(&self.shared);
+        // A clean end is durable, and the next start can tell that it was.
+        if let Err(error) = self.shared.close() {
+            ::log::warn!("the bitcask was not closed cleanly"; "error" => error.to_string());
+        }
+    }
+}
+
+fn no_numbers() -> Error {
+    Error::Invalid("all segment numbers are used up".to_owned())
 }
 
 impl Shared {
@@ -154,7 +227,12 @@ impl Shared {
         }
     }
 
-    fn wake_background(&self) {}
+    /// A number for a new segment.
+    fn next_id(&self) -> Result<NonZeroU32> {
+        let mut newest = self.newest_id.lock();
+        *newest = newest.checked_add(1).ok_or_else(no_numbers)?;
+        Ok(*newest)
+    }
 
     /// Reads the value that `find` finds in the index. A merge may have moved it away between the
     /// look into the index and the look at the segment; then the index is asked again.
@@ -166,11 +244,16 @@ impl Shared {
         let mut gone = None;
         loop {
             let Some((seq, location)) = find() else { return Ok(None) };
+            if let Some(value) = self.cache.get(location) {
+                return Ok(Some(value));
+            }
             let segments = self.segments.load();
             if let Some(segment) = segments.get(location.segment) {
-                return read_value(segment, location, seq, key).map(Some);
+                let value = read_value(segment, location, seq, key, false)?;
+                self.cache.insert(location, &value);
+                return Ok(Some(value));
             }
-            if gone == Some(location) {
+            if gone == Some(location) || mutant!("no-second-lookup") {
                 let path = self.folder.segment(location.segment);
                 return Err(folder::corrupt(
                     &path,
@@ -183,25 +266,26 @@ impl Shared {
     }
 }
 
-/// Reads and checks one record.
-fn read_value(segment: &Segment, location: Location, seq: u64, key: &[u8]) -> Result<Bytes> {
-    let offset = u64::from(location.offset);
-    let mut bytes = vec![0; RECORD_HEAD + key.len() + location.value_len as usize];
-    segment
-        .file
-        .read_exact_at(&mut bytes, offset)
-        .map_err(|e| segment.failed("read the segment", e))?;
-    check_record(segment, location, seq, key, bytes)
-}
-
-fn check_record(
+/// Reads and checks one record. If it must not wait, `Io` with `WouldBlock` means that it would.
+fn read_value(
     segment: &Segment,
     location: Location,
     seq: u64,
     key: &[u8],
-    bytes: Vec<u8>,
+    nowait: bool,
 ) -> Result<Bytes> {
     let offset = u64::from(location.offset);
+    let mut bytes = vec![0; RECORD_HEAD + key.len() + location.value_len as usize];
+    let read = if nowait {
+        segment.file.read_at_nowait(&mut bytes, offset).and_then(|count| match count {
+            // A part of it is in memory: the rest is not.
+            _ if count < bytes.len() => Err(std::io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        })
+    } else {
+        segment.file.read_exact_at(&mut bytes, offset)
+    };
+    read.map_err(|e| segment.failed("read the segment", e))?;
     let record = Record::parse(&bytes, segment.salt, seq);
     let record = record.map_err(|reason| segment.corrupt(offset, reason))?;
     if record.key != key || record.len() != bytes.len() as u64 {
@@ -228,10 +312,23 @@ impl Engine for Bitcask {
     }
 
     fn get_nowait(&self, cf: Cf, key: &[u8]) -> Result<Lookup> {
-        Ok(match self.shared.index.get(cf, key) {
-            Some(_) => Lookup::MayBlock,
-            None => Lookup::Ready(None),
-        })
+        let Some((seq, location)) = self.shared.index.get(cf, key) else {
+            return Ok(Lookup::Ready(None));
+        };
+        if let Some(value) = self.shared.cache.get(location) {
+            return Ok(Lookup::Ready(Some(value)));
+        }
+        let segments = self.shared.segments.load();
+        let Some(segment) = segments.get(location.segment) else { return Ok(Lookup::MayBlock) };
+        match read_value(segment, location, seq, key, true) {
+            Ok(value) => {
+                self.shared.cache.insert(location, &value);
+                Ok(Lookup::Ready(Some(value)))
+            }
+            // Whatever it is, a read that may wait finds out.
+            Err(Error::Io { .. }) => Ok(Lookup::MayBlock),
+            Err(error) => Err(error),
+        }
     }
 
     fn view(&self) -> Result<Arc<dyn View>> {
@@ -249,7 +346,7 @@ impl Engine for Bitcask {
     }
 
     fn merge(&self) -> Result<()> {
-        Ok(())
+        self.shared.merge_all()
     }
 
     fn stats(&self) -> Stats {
@@ -258,12 +355,15 @@ impl Engine for Bitcask {
         let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             cfs: shared.usage.stats(),
-            disk_bytes: segments.iter().map(|segment| load(&segment.end)).sum(),
+            disk_bytes: segments.iter().map(|segment| segment.len()).sum(),
             dead_bytes: segments.iter().map(|segment| segment.dead()).sum(),
             syncs: load(&shared.counters.syncs),
             batches: load(&shared.counters.batches),
             written_bytes: load(&shared.counters.written_bytes),
-            extra: Vec::new(),
+            extra: vec![
+                ("segments", segments.iter().count() as u64),
+                ("merges", load(&shared.counters.merges)),
+            ],
         }
     }
 }

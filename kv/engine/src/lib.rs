@@ -6,9 +6,6 @@
 //! There are two engines: [`Memory`], and [`bitcask`], which is the one that keeps data. Both
 //! stand on one ordered, multi-version index in memory.
 
-#![cfg_attr(not(test), expect(dead_code, reason = "the merge, which uses the rest, comes next"))]
-#![cfg_attr(test, allow(dead_code, reason = "as above"))]
-
 mod batch;
 pub mod bitcask;
 mod cf;

@@ -5,7 +5,7 @@
 //! ```text
 //! frame   0  head_crc   u32   CRC-32C of bytes 4..24, masked with the frame's offset
 //!         4  body_len   u32   bytes of the records; u32::MAX: the end of a sealed segment
-//!         8  seq        u64   the sequence number of the batch; of a seal: of the last batch
+//!         8  seq        u64   the sequence number of the batch; without records, of the last one
 //!        16  lag        u32   seq minus the newest batch known to be durable when this was written
 //!        20  body_crc   u32   CRC-32C of the crc fields of the records
 //!        24  records          body_len bytes, then zeros up to a multiple of 8
@@ -251,6 +251,13 @@ impl Seal {
             body_crc = crc32c::crc32c_append(body_crc, crc);
         }
         self.head(frame, body_len, body_crc);
+    }
+
+    /// A frame without records; `seq` is that of the last batch.
+    pub(super) fn empty_frame(&self) -> [u8; FRAME_HEAD] {
+        let mut frame = [0; FRAME_HEAD];
+        self.head(&mut frame, 0, 0);
+        frame
     }
 
     /// The frame that ends a sealed segment; `seq` is that of the last batch.

@@ -12,10 +12,10 @@ use bytes::Bytes;
 
 use super::frame::Kind;
 use super::location::Location;
-use super::run::{Item, Run};
+use super::run::{Item, Removed, Run};
+use crate::Cf;
 use crate::index::{Index, Loader};
 use crate::usage::Usage;
-use crate::{Cf, Range};
 use mutant::mutant;
 
 /// The next item of one run; the greatest is the one to take first.
@@ -58,18 +58,18 @@ impl Ord for Next<'_> {
 }
 
 /// The removed ranges, met in the order of their starts.
-struct Removed {
+struct Ranges {
     /// Ascending; taken from the end.
-    ahead: Vec<(Cf, Range, u64)>,
+    ahead: Vec<Removed>,
     /// Those that have started; the newest first. Ended ones stay until they are the newest.
     here: BinaryHeap<(u64, Option<Bytes>)>,
     cf: Cf,
 }
 
-impl Removed {
-    fn new(mut ranges: Vec<(Cf, Range, u64)>) -> Removed {
-        ranges.sort_by(|a, b| (b.0, &b.1.start).cmp(&(a.0, &a.1.start)));
-        Removed { ahead: ranges, here: BinaryHeap::new(), cf: Cf::Default }
+impl Ranges {
+    fn new(mut ranges: Vec<Removed>) -> Ranges {
+        ranges.sort_by(|a, b| (b.cf, &b.range.start).cmp(&(a.cf, &a.range.start)));
+        Ranges { ahead: ranges, here: BinaryHeap::new(), cf: Cf::Default }
     }
 
     /// The newest removal of a key, asked for keys in ascending order.
@@ -78,14 +78,11 @@ impl Removed {
             self.here.clear();
             self.cf = cf;
         }
-        while let Some((other, range, _)) = self.ahead.last() {
-            if (*other, &range.start[..]) > (cf, key) {
-                break;
-            }
-            if let Some((other, range, seq)) = self.ahead.pop()
-                && other == cf
-            {
-                self.here.push((seq, range.end));
+        while let Some(removed) =
+            self.ahead.pop_if(|removed| (removed.cf, &removed.range.start[..]) <= (cf, key))
+        {
+            if removed.cf == cf {
+                self.here.push((removed.seq, removed.range.end));
             }
         }
         while let Some((seq, end)) = self.here.peek() {
@@ -107,7 +104,7 @@ pub(super) fn load(
     mut live: impl FnMut(NonZeroU32, u64),
 ) -> Index<Location> {
     let ranges = runs.iter().flat_map(|(_, run)| run.ranges.iter().cloned()).collect();
-    let mut removed = Removed::new(ranges);
+    let mut removed = Ranges::new(ranges);
     let mut heap: BinaryHeap<Next<'_>> = runs
         .iter()
         .filter(|(_, run)| !run.items.is_empty())

@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Shared;
-use super::folder::Listed;
+use super::folder::{Listed, Origin};
 use super::frame::{Draft, FRAME_HEAD, Kind, Seal, record_len};
 use super::location::Location;
 use super::queue::Request;
-use super::recover::{next_head, seal};
-use super::segment::{SEGMENT_HEAD, Segment};
+use super::recover::seal;
+use super::segment::{SEGMENT_HEAD, Segment, SegmentHead};
 use crate::index::Change;
 use crate::{Durability, Error, Result};
 use mutant::mutant;
@@ -29,6 +30,8 @@ pub(super) struct Log {
     pub(super) last_seq: u64,
     /// The newest batch that is durable.
     pub(super) durable: u64,
+    /// When the oldest batch was written that the level `interval` still has to sync.
+    pub(super) waiting_since: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -39,13 +42,21 @@ impl Log {
     /// Appends to an existing segment, all of which is durable.
     pub(super) fn open(segment: Arc<Segment>, end: u64, last_seq: u64) -> Result<Log> {
         let allocated = segment.file.len().map_err(|e| segment.failed("read the segment", e))?;
-        Ok(Log { segment, end, allocated, last_seq, durable: last_seq, buffer: Vec::new() })
+        Ok(Log {
+            segment,
+            end,
+            allocated,
+            last_seq,
+            durable: last_seq,
+            waiting_since: None,
+            buffer: Vec::new(),
+        })
     }
 
     /// Appends to a segment that was just made.
     pub(super) fn new(segment: Arc<Segment>, allocated: u64, last_seq: u64, durable: u64) -> Log {
         let end = SEGMENT_HEAD as u64;
-        Log { segment, end, allocated, last_seq, durable, buffer: Vec::new() }
+        Log { segment, end, allocated, last_seq, durable, waiting_since: None, buffer: Vec::new() }
     }
 }
 
@@ -83,6 +94,9 @@ impl Shared {
         let first = log.last_seq + 1;
         if sync && !mutant!("no-sync-before-ack") {
             self.sync_log(log, first + drafts.len() as u64 - 1)?;
+        }
+        if !sync && group.iter().any(|request| request.durability == Durability::Interval) {
+            self.await_sync(log);
         }
         self.apply(log, &drafts);
         log.last_seq += drafts.len() as u64;
@@ -162,15 +176,78 @@ impl Shared {
             return Err(self.poison(log.segment.failed("sync the segment", error)));
         }
         log.durable = seq;
+        log.waiting_since = None;
+        Ok(())
+    }
+
+    /// Sees to it that the newest batches are synced in time.
+    fn await_sync(&self, log: &mut Log) {
+        if log.waiting_since.is_none() {
+            let now = Instant::now();
+            log.waiting_since = Some(now);
+            self.signal.sync(now);
+        }
+    }
+
+    /// Makes everything durable that was written before the call, while writers go on.
+    pub(super) fn sync_all(&self) -> Result<()> {
+        let (segment, seq) = {
+            let mut log = self.log.lock();
+            self.check_poison()?;
+            log.waiting_since = None;
+            if log.durable >= log.last_seq {
+                return Ok(());
+            }
+            (Arc::clone(&log.segment), log.last_seq)
+        };
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = segment.file.sync_data() {
+            return Err(self.poison(segment.failed("sync the segment", error)));
+        }
+        let mut log = self.log.lock();
+        log.durable = log.durable.max(seq);
+        Ok(())
+    }
+
+    /// Syncs if the level `interval` asks for it at the moment `now`. Half of the interval is
+    /// left for the sync itself.
+    pub(super) fn sync_due(&self, now: Instant) -> Result<bool> {
+        let since = self.log.lock().waiting_since;
+        let due = since.is_some_and(|since| now >= since + self.options.sync_delay());
+        if due {
+            self.sync_all()?;
+        }
+        Ok(due)
+    }
+
+    /// Makes everything durable, and says so in the log with an empty frame: if the last batches
+    /// are damaged later, the next start can tell that they were durable.
+    pub(super) fn close(&self) -> Result<()> {
+        self.sync_all()?;
+        let mut log = self.log.lock();
+        if log.end + FRAME_HEAD as u64 > log.allocated || log.end == SEGMENT_HEAD as u64 {
+            return Ok(());
+        }
+        let (salt, seq) = (log.segment.salt, log.last_seq);
+        let mark = Seal { salt, offset: log.end, seq, durable: seq }.empty_frame();
+        let written = log.segment.file.write_all_at(&mark, log.end);
+        written.map_err(|e| log.segment.failed("write to the segment", e))?;
+        log.end += mark.len() as u64;
         Ok(())
     }
 
     /// Ends the newest segment and begins the next one.
     pub(super) fn roll(&self, log: &mut Log) -> Result<()> {
-        let mut listed = self.listed.lock();
-        let head = next_head(&listed, self.uid, log.last_seq + 1, log.durable)?;
+        let head = SegmentHead {
+            uid: self.uid,
+            listed: Listed { id: self.next_id()?, origin: Origin::Log },
+            first_seq: log.last_seq + 1,
+            clean_seq: 0,
+            durable: log.durable,
+        };
         let allocated = self.options.allocate_bytes.max(SEGMENT_HEAD as u64);
         let segment = Arc::new(Segment::create(&self.folder, head, allocated)?);
+        let mut listed = self.listed.lock();
         let mut lines: Vec<Listed> = listed.clone();
         lines.push(head.listed);
         if let Err(error) = self.folder.write_manifest(&lines) {
@@ -182,14 +259,14 @@ impl Shared {
         if let Err(error) = seal(&log.segment, log.end, log.last_seq) {
             return Err(self.poison(error));
         }
-        log.segment.end.store(log.end, Ordering::Relaxed);
+        log.segment.last_seq.store(log.last_seq, Ordering::Relaxed);
         self.segments.rcu(|segments| {
             let mut segments = (**segments).clone();
             segments.insert(Arc::clone(&segment));
             segments
         });
         *log = Log::new(segment, allocated, log.last_seq, log.last_seq);
-        self.wake_background();
+        self.signal.merge();
         Ok(())
     }
 
@@ -231,8 +308,12 @@ impl Shared {
                 writer.apply(cf, &changes, seq, |key, before, _| {
                     let slot = after.next().expect("one effect a change, in order");
                     let put = slot.kind == Kind::Put;
-                    let counter = if put { &log.segment.live } else { &log.segment.removals };
-                    counter.fetch_add(slot.record_len(), Ordering::Relaxed);
+                    if put {
+                        log.segment.puts.fetch_add(slot.record_len(), Ordering::Relaxed);
+                        log.segment.live.fetch_add(slot.record_len(), Ordering::Relaxed);
+                    } else {
+                        log.segment.removals.fetch_add(slot.record_len(), Ordering::Relaxed);
+                    }
                     self.superseded(key.len(), before);
                     let before = before.map(|location| location.value_len as usize);
                     let after = put.then_some(slot.value_len as usize);

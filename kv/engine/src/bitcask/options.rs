@@ -1,5 +1,7 @@
 //! What can be chosen about a bitcask.
 
+use std::time::Duration;
+
 use crate::{Error, Result};
 
 /// What can be chosen about a bitcask. The defaults are for a server.
@@ -25,8 +27,8 @@ pub struct Options {
     /// At the level `interval`, the longest time from a write to its sync, in milliseconds.
     pub sync_interval_ms: u64,
     /// Whether threads merge, write hints and sync in the background. If not, the owner calls
-    /// [`Bitcask::maintain`](super::Bitcask::maintain) and
-    /// [`Bitcask::flush`](crate::Engine::flush).
+    /// [`Bitcask::merge_step`](super::Bitcask::merge_step) and
+    /// [`Bitcask::sync_due`](super::Bitcask::sync_due).
     pub background: bool,
 }
 
@@ -48,6 +50,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// How long a batch may wait before its sync is begun.
+    pub(super) fn sync_delay(&self) -> Duration {
+        Duration::from_millis(self.sync_interval_ms) / 2
+    }
+
     /// Checks the limits.
     ///
     /// # Errors

@@ -28,14 +28,15 @@ use wal::OpenMode;
 
 use super::folder::{Folder, Listed, Origin};
 use super::frame::Seal;
+use super::hint;
 use super::load::load;
 use super::location::Location;
 use super::run::Run;
 use super::scan::{End, Scan, Scanner};
-use super::segment::{Segment, SegmentHead, Segments};
+use super::segment::{Segment, Segments};
+use crate::Result;
 use crate::index::Index;
 use crate::usage::Usage;
-use crate::{Error, Result};
 use mutant::mutant;
 
 /// A folder that was read.
@@ -96,7 +97,7 @@ pub(super) fn judge(scans: &[(u64, &Scan)]) -> Verdict {
 
 /// A log segment without a hint, read.
 struct Log {
-    segment: Segment,
+    segment: Arc<Segment>,
     scan: Scan,
     run: Run,
 }
@@ -113,8 +114,11 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
     let mut segments = Vec::new();
     let mut logs = Vec::new();
     for &line in &listed {
-        let segment = Segment::open(folder, line, uid, OpenMode::Write)?;
-        let (scan, run) = read(&segment)?;
+        let segment = Arc::new(Segment::open(folder, line, uid, OpenMode::Write)?);
+        let (scan, run) = match hint::read(folder, &segment) {
+            Some(read) => read,
+            None => read(&segment)?,
+        };
         match line.origin {
             Origin::Merged => {
                 check_merged(&segment, &scan)?;
@@ -137,7 +141,8 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
     let mut map = Segments::default();
     for (segment, scan) in segments {
         segment.end.store(scan.end, Ordering::Relaxed);
-        map.insert(Arc::new(segment));
+        segment.last_seq.store(scan.last_seq, Ordering::Relaxed);
+        map.insert(segment);
     }
     let usage = Usage::default();
     let index = load(&runs, last_seq, &usage, |id, bytes| {
@@ -147,14 +152,15 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
     for (id, run) in &runs {
         let segment = map.get(*id).expect("the run of an open segment");
         segment.removals.store(run.removals, Ordering::Relaxed);
+        segment.puts.store(run.puts, Ordering::Relaxed);
     }
     let open = open.and_then(|id| map.get(id).cloned());
     Ok(Recovered { segments: map, listed, open, index, usage, last_seq })
 }
 
-fn read(segment: &Segment) -> Result<(Scan, Run)> {
+fn read(segment: &Arc<Segment>) -> Result<(Scan, Run)> {
     let mut run = Run::default();
-    let scan = Scanner::new(segment)?.run(|at, head, record| {
+    let scan = Scanner::new(Arc::clone(segment))?.run(|at, head, record| {
         run.add(&record, at + u64::from(record.offset), head.seq);
     })?;
     run.sort();
@@ -229,18 +235,4 @@ pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64) -> Result<()> {
         .and_then(|()| segment.file.set_len(end + frame.len() as u64))
         .and_then(|()| segment.file.sync_data())
         .map_err(|e| segment.failed("seal the segment", e))
-}
-
-/// The head of the next log segment.
-pub(super) fn next_head(
-    listed: &[Listed],
-    uid: u64,
-    seq: u64,
-    durable: u64,
-) -> Result<SegmentHead> {
-    let newest = listed.iter().map(|line| line.id.get()).max().unwrap_or(0);
-    let id = newest.checked_add(1).and_then(NonZeroU32::new);
-    let id = id.ok_or_else(|| Error::Invalid("all segment numbers are used up".to_owned()))?;
-    let listed = Listed { id, origin: Origin::Log };
-    Ok(SegmentHead { uid, listed, first_seq: seq, clean_seq: 0, durable })
 }

@@ -1,5 +1,9 @@
 //! Reads a segment from its first frame to its last, and judges what it finds behind that.
 
+use std::sync::Arc;
+
+use mutant::mutant;
+
 use super::frame::{ALIGNMENT, FRAME_HEAD, Head, Record};
 use super::segment::{SEGMENT_HEAD, Segment};
 use crate::Result;
@@ -35,8 +39,8 @@ pub(super) struct Scan {
 
 /// Reads a segment frame by frame.
 #[derive(Debug)]
-pub(super) struct Scanner<'a> {
-    segment: &'a Segment,
+pub(super) struct Scanner {
+    segment: Arc<Segment>,
     len: u64,
     /// Where the next frame is expected.
     pub(super) at: u64,
@@ -53,8 +57,8 @@ enum Found {
     Damage(&'static str),
 }
 
-impl<'a> Scanner<'a> {
-    pub(super) fn new(segment: &'a Segment) -> Result<Scanner<'a>> {
+impl Scanner {
+    pub(super) fn new(segment: Arc<Segment>) -> Result<Scanner> {
         let len = segment.file.len().map_err(|e| segment.failed("read the segment", e))?;
         let at = SEGMENT_HEAD as u64;
         Ok(Scanner { segment, len, at, window: Vec::new(), window_start: 0 })
@@ -77,7 +81,8 @@ impl<'a> Scanner<'a> {
         Ok(&self.window[(at - self.window_start) as usize..])
     }
 
-    fn look(&mut self, at: u64) -> Result<Found> {
+    /// Looks at a place, and calls `each` with the records of the frame there, if it is right.
+    fn look(&mut self, at: u64, mut each: impl FnMut(u64, &Head, Record<'_>)) -> Result<Found> {
         if at >= self.len {
             return Ok(Found::Zeros);
         }
@@ -92,28 +97,31 @@ impl<'a> Scanner<'a> {
             return Ok(Found::Damage("the file ends within the frame"));
         }
         let frame = self.bytes(at, head.frame_len() as usize)?;
-        match head.records(&frame[FRAME_HEAD..FRAME_HEAD + body_len as usize], salt) {
-            Ok(_) => Ok(Found::Frame(head)),
-            Err(reason) => Ok(Found::Damage(reason)),
-        }
+        Ok(match head.records(&frame[FRAME_HEAD..FRAME_HEAD + body_len as usize], salt) {
+            Ok(records) => {
+                let torn = mutant!("batch-torn") && records.len() > 1;
+                let count = if torn { records.len() / 2 } else { records.len() };
+                records.into_iter().take(count).for_each(|record| each(at, &head, record));
+                Found::Frame(head)
+            }
+            Err(reason) => Found::Damage(reason),
+        })
     }
 
-    /// Reads the next frame and calls `each` with its records; `None` at the end of the chain.
+    /// Reads the next frame and calls `each` with where it starts and its records; `None` at the
+    /// end of the chain.
     pub(super) fn next(
         &mut self,
-        mut each: impl FnMut(u64, &Head, Record<'_>),
+        each: impl FnMut(u64, &Head, Record<'_>),
     ) -> Result<Option<Head>> {
-        let at = self.at;
-        let Found::Frame(head) = self.look(at)? else { return Ok(None) };
-        let salt = self.segment.salt;
-        let body = FRAME_HEAD + head.body_len.unwrap_or(0) as usize;
-        let frame = self.bytes(at, body)?;
-        let records = head.records(&frame[FRAME_HEAD..body], salt);
-        for record in records.expect("the records were checked") {
-            each(at, &head, record);
-        }
+        let Found::Frame(head) = self.look(self.at, each)? else { return Ok(None) };
         self.at += head.frame_len();
         Ok(Some(head))
+    }
+
+    /// Whether the chain ended with a seal.
+    pub(super) fn is_sealed(&mut self) -> Result<bool> {
+        Ok(matches!(self.look(self.at, |_, _, _| {})?, Found::Seal(_)))
     }
 
     /// Reads all frames, and judges the end.
@@ -126,7 +134,7 @@ impl<'a> Scanner<'a> {
             durable = durable.max(head.durable);
         }
         let mut scan = Scan { end: self.at, last_seq, durable, after: 0, how: End::Open };
-        scan.how = match self.look(self.at)? {
+        scan.how = match self.look(self.at, |_, _, _| {})? {
             Found::Seal(seal) => {
                 scan.durable = scan.durable.max(seal.durable);
                 scan.last_seq = scan.last_seq.max(seal.seq);
@@ -171,7 +179,7 @@ impl<'a> Scanner<'a> {
     /// The next right frame or seal at or after a place.
     pub(super) fn find(&mut self, mut at: u64) -> Result<Option<(u64, Head)>> {
         while at < self.len {
-            if let Found::Frame(head) | Found::Seal(head) = self.look(at)? {
+            if let Found::Frame(head) | Found::Seal(head) = self.look(at, |_, _, _| {})? {
                 return Ok(Some((at, head)));
             }
             at += ALIGNMENT as u64;

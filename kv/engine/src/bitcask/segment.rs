@@ -3,7 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wal::File;
 
@@ -96,10 +96,21 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn File>,
     /// Where the next frame of the newest segment goes; the length of a sealed one.
     pub(super) end: AtomicU64,
-    /// Bytes of records of live keys.
+    /// No put in it was overwritten by a batch up to this one: the number in the head, or a later
+    /// one that was found out since.
+    pub(super) clean_seq: AtomicU64,
+    /// The sequence number of the newest batch in it; of a sealed one.
+    pub(super) last_seq: AtomicU64,
+    /// Bytes of records that put.
+    pub(super) puts: AtomicU64,
+    /// Bytes of those of them that are the newest of their key.
     pub(super) live: AtomicU64,
     /// Bytes of records that say what was removed.
     pub(super) removals: AtomicU64,
+    /// Whether a hint file stands beside it.
+    pub(super) hinted: AtomicBool,
+    /// Whether a merge or a hint found damage in it: it is left as it is.
+    pub(super) damaged: AtomicBool,
 }
 
 impl Segment {
@@ -111,8 +122,13 @@ impl Segment {
             path: folder.segment(head.listed.id),
             file,
             end: AtomicU64::new(SEGMENT_HEAD as u64),
+            clean_seq: AtomicU64::new(head.clean_seq),
+            last_seq: AtomicU64::new(0),
+            puts: AtomicU64::new(0),
             live: AtomicU64::new(0),
             removals: AtomicU64::new(0),
+            hinted: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
         }
     }
 
@@ -166,10 +182,19 @@ impl Segment {
         failed(action, &self.path, source)
     }
 
-    /// Bytes that a merge would free, removals not counted.
+    /// Bytes of records that were overwritten or removed.
     pub(super) fn dead(&self) -> u64 {
-        let used = self.live.load(Ordering::Relaxed) + self.removals.load(Ordering::Relaxed);
-        (self.end.load(Ordering::Relaxed).saturating_sub(SEGMENT_HEAD as u64)).saturating_sub(used)
+        self.puts.load(Ordering::Relaxed).saturating_sub(self.live.load(Ordering::Relaxed))
+    }
+
+    /// Whether no put in it is hidden by a removal at `seq`.
+    pub(super) fn holds_nothing_before(&self, seq: u64) -> bool {
+        self.head.first_seq > seq || self.clean_seq.load(Ordering::Relaxed) >= seq
+    }
+
+    /// The size in bytes.
+    pub(super) fn len(&self) -> u64 {
+        self.end.load(Ordering::Relaxed)
     }
 }
 

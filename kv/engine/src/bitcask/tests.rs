@@ -11,6 +11,7 @@ fn options() -> Options {
         segment_bytes: 64 << 10,
         allocate_bytes: 8 << 10,
         reserve_bytes: 1 << 10,
+        merge_slice_bytes: 4 << 10,
         background: false,
         ..Options::default()
     }
@@ -151,4 +152,160 @@ fn concurrent_writers_share_groups_and_lose_nothing() {
     assert!(engine.stats().syncs <= 1600);
     drop(engine);
     assert_eq!(start(&fs).unwrap().stats().cfs[0].keys, 1600);
+}
+
+fn fill(engine: &Bitcask, rounds: usize) {
+    for round in 0..rounds {
+        for i in 0..500 {
+            put(engine, &format!("key{i}"), &format!("{round}-{i:0>100}"));
+        }
+    }
+}
+
+#[test]
+fn a_merge_frees_what_is_dead_and_keeps_what_is_not() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    fill(&engine, 2);
+    let view = engine.view().unwrap();
+    fill(&engine, 4);
+    let mut batch = Batch::new();
+    batch.delete_range(Cf::Default, Range::new("key1", "key2")).delete(Cf::Default, "key3");
+    engine.write(batch, Durability::Always).unwrap();
+    let before = engine.stats();
+    engine.merge().unwrap();
+    let after = engine.stats();
+    assert_eq!(after.cfs, before.cfs);
+    assert!(after.disk_bytes < before.disk_bytes / 2, "{after:?}");
+    let check = |view: &dyn View| {
+        for i in 0..500 {
+            let value = view.get(Cf::Default, format!("key{i}").as_bytes()).unwrap().unwrap();
+            assert_eq!(value, format!("1-{i:0>100}"));
+        }
+        assert_eq!(view.iter(Cf::Default, Range::all(), Direction::Backward).count(), 500);
+    };
+    check(&*view);
+    drop(view);
+    engine.merge().unwrap();
+    let last = engine.stats();
+    assert!(last.disk_bytes < after.disk_bytes, "{last:?}");
+    assert_eq!(last.dead_bytes, 0);
+    let removals: u64 =
+        engine.shared.segments.load().iter().map(|s| s.removals.load(Ordering::Relaxed)).sum();
+    assert_eq!(removals, 0, "nothing older is left that a removal would hide");
+    drop(engine);
+    let engine = start(&fs).unwrap();
+    assert_eq!(engine.stats().cfs, before.cfs);
+    assert_eq!(get(&engine, "key3"), None);
+    assert_eq!(get(&engine, "key15"), None);
+    assert_eq!(get(&engine, "key499"), Some(format!("3-{:0>100}", 499)));
+}
+
+#[test]
+fn a_removal_stays_while_an_older_segment_holds_the_key() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    put(&engine, "removed", "value");
+    fill(&engine, 1);
+    let mut batch = Batch::new();
+    batch.delete(Cf::Default, "removed");
+    engine.write(batch, Durability::Always).unwrap();
+    let segment = engine.shared.log.lock().segment.id;
+    while engine.shared.log.lock().segment.id == segment {
+        put(&engine, "key0", "again and again");
+    }
+    // Only the segment with the removal is merged.
+    let input = engine.shared.segments.load().get(segment).cloned().unwrap();
+    *engine.shared.merge.lock() = Some(engine.shared.begin(vec![input]).unwrap());
+    while engine.shared.merge.lock().is_some() {
+        engine.merge_step().unwrap();
+    }
+    assert!(engine.shared.segments.load().get(segment).is_none());
+    drop(engine);
+    assert_eq!(get(&start(&fs).unwrap(), "removed"), None);
+}
+
+#[test]
+fn writes_during_a_merge_win() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    fill(&engine, 3);
+    let mut steps = 0;
+    while engine.merge_step().unwrap() {
+        put(&engine, &format!("key{}", steps % 500), &format!("new{steps}"));
+        steps += 1;
+    }
+    assert!(steps > 20, "{steps}");
+    let check = |engine: &Bitcask| {
+        for i in 0..500 {
+            let newest = (0..steps).rev().find(|step| step % 500 == i);
+            let value = newest.map_or(format!("2-{i:0>100}"), |step| format!("new{step}"));
+            assert_eq!(get(engine, &format!("key{i}")), Some(value));
+        }
+    };
+    check(&engine);
+    let stats = engine.stats();
+    drop(engine);
+    let engine = start(&fs).unwrap();
+    check(&engine);
+    assert_eq!((engine.stats().cfs, engine.stats().dead_bytes), (stats.cfs, stats.dead_bytes));
+}
+
+#[test]
+fn a_hint_is_used_and_a_bad_one_is_not() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    fill(&engine, 1);
+    while engine.merge_step().unwrap() {}
+    drop(engine);
+    let hints: Vec<PathBuf> =
+        segments(&fs).iter().map(|path| path.with_extension("hint")).collect();
+    assert!(fs.exists(&hints[0]).unwrap());
+    let hinted = |fs: &MemFs| {
+        let engine = start(fs).unwrap();
+        assert_eq!(engine.stats().cfs[0].keys, 500);
+        assert_eq!(get(&engine, "key0"), Some(format!("0-{:0>100}", 0)));
+        let segments = engine.shared.segments.load();
+        segments.iter().next().unwrap().hinted.load(Ordering::Relaxed)
+    };
+    assert!(hinted(&fs));
+    let file = fs.open(&hints[0], wal::OpenMode::Write).unwrap();
+    for at in 0..file.len().unwrap() {
+        if at > 100 && at % 97 > 0 {
+            continue;
+        }
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        assert!(!hinted(&fs), "byte {at}");
+        file.write_all_at(&byte, at).unwrap();
+    }
+    assert!(hinted(&fs));
+}
+
+#[test]
+fn the_interval_syncs_in_time_and_only_then() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    let mut batch = Batch::new();
+    batch.put(Cf::Default, "key", "value");
+    let before = Instant::now();
+    engine.write(batch.clone(), Durability::Interval).unwrap();
+    assert!(!engine.sync_due(before).unwrap());
+    assert!(engine.sync_due(Instant::now() + std::time::Duration::from_millis(500)).unwrap());
+    engine.write(batch, Durability::Never).unwrap();
+    assert!(!engine.sync_due(Instant::now() + std::time::Duration::from_secs(9)).unwrap());
+}
+
+#[test]
+fn a_clean_end_vouches_for_the_last_batch() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    put(&engine, "key", "value");
+    let end = engine.shared.log.lock().end;
+    drop(engine);
+    let file = fs.open(&segments(&fs)[0], wal::OpenMode::Write).unwrap();
+    file.write_all_at(b"?", end - 6).unwrap();
+    let error = start(&fs).unwrap_err();
+    assert!(matches!(error, Error::Corrupt { offset: 64, .. }), "{error}");
 }

@@ -233,7 +233,7 @@ impl<V: Clone> Leaf<V> {
 
 impl<V: Clone + PartialEq> Leaf<V> {
     /// A copy with values replaced where a version still has the one to be replaced. Calls
-    /// `moved` for each move, with whether it happened.
+    /// `moved` for each move, with whether it changed the newest version of the key.
     pub(super) fn relocate(
         &self,
         moves: &[Move<'_, V>],
@@ -241,17 +241,17 @@ impl<V: Clone + PartialEq> Leaf<V> {
     ) -> Leaf<V> {
         let mut out = self.clone();
         for step in moves {
-            let version = self.search(step.key).ok().and_then(|i| {
-                let range = self.versions_range(i);
-                out.versions[range].iter_mut().find(|version| {
-                    version.seq == step.seq && version.value.as_ref() == Some(&step.from)
-                })
+            let range = self.search(step.key).map_or(0..0, |i| self.versions_range(i));
+            let mut versions = out.versions[range].iter_mut().enumerate();
+            let version = versions.find(|(_, version)| {
+                version.seq == step.seq && version.value.as_ref() == Some(&step.from)
             });
-            let found = version.is_some();
-            if let Some(version) = version {
+            let mut is_newest = false;
+            if let Some((i, version)) = version {
                 version.value = Some(step.to.clone());
+                is_newest = i == 0;
             }
-            moved(step, found);
+            moved(step, is_newest);
         }
         out
     }

@@ -135,13 +135,14 @@ fn a_relocated_version_keeps_its_place_in_time() {
     let view = index.view();
     put(&index, &[key(1)], Some(20));
     let k = key(1);
-    let moves = [Move { key: &k, seq: 1, from: 10, to: 11 }];
     let mut results = Vec::new();
-    index.write().relocate(Cf::Default, &moves, |_, done| results.push(done));
-    index.write().relocate(Cf::Default, &moves, |_, done| results.push(done));
-    assert_eq!(results, [true, false]);
+    for (seq, from, to) in [(1, 10, 11), (1, 10, 12), (2, 20, 21), (2, 20, 22)] {
+        let moves = [Move { key: &k, seq, from, to }];
+        index.write().relocate(Cf::Default, &moves, |_, newest| results.push(newest));
+    }
+    assert_eq!(results, [false, false, true, false], "only the newest version counts as live");
     assert_eq!(index.get_at(Cf::Default, &k, view.seq), Some((1, 11)));
-    assert_eq!(index.get(Cf::Default, &k), Some((2, 20)));
+    assert_eq!(index.get(Cf::Default, &k), Some((2, 21)));
 }
 
 #[test]

@@ -1,0 +1,53 @@
+//! Values that were read lately.
+//!
+//! A value is known by its place on disk, which is never written twice: nothing has to be taken
+//! out when a key changes. Readers share the locks of the cache among themselves; neither writers
+//! nor merges take them.
+
+use bytes::Bytes;
+use quick_cache::Weighter;
+
+use super::location::Location;
+
+/// Bytes that an entry takes beside its value, about.
+const ENTRY_BYTES: u64 = 80;
+
+/// Values above this part of the cache are not kept.
+const LARGE_PART: u64 = 32;
+
+#[derive(Clone, Debug)]
+struct Weigh;
+
+impl Weighter<Location, Bytes> for Weigh {
+    fn weight(&self, _: &Location, value: &Bytes) -> u64 {
+        value.len() as u64 + ENTRY_BYTES
+    }
+}
+
+/// A cache of values; of none if its size is 0.
+#[derive(Debug)]
+pub(super) struct Cache {
+    values: Option<quick_cache::sync::Cache<Location, Bytes, Weigh>>,
+    value_bytes_max: u64,
+}
+
+impl Cache {
+    pub(super) fn new(bytes: u64) -> Cache {
+        let items = (bytes / (ENTRY_BYTES + 256)) as usize;
+        let values = (bytes > 0)
+            .then(|| quick_cache::sync::Cache::with_weighter(items.max(1), bytes, Weigh));
+        Cache { values, value_bytes_max: bytes / LARGE_PART }
+    }
+
+    pub(super) fn get(&self, location: Location) -> Option<Bytes> {
+        self.values.as_ref()?.get(&location)
+    }
+
+    pub(super) fn insert(&self, location: Location, value: &Bytes) {
+        if let Some(values) = &self.values
+            && value.len() as u64 <= self.value_bytes_max
+        {
+            values.insert(location, value.clone());
+        }
+    }
+}
