@@ -1,3 +1,10 @@
-//! The `tinykv` command line.
+//! The `tinykv` command line: see [`cli`].
 
-fn main() {}
+mod cli;
+mod mutant;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}
