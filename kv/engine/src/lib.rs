@@ -4,7 +4,8 @@
 //! of them atomically, a [`View`] reads all of them as they were at one moment.
 //!
 //! There are two engines: [`Memory`], and [`bitcask`], which is the one that keeps data. Both
-//! stand on one ordered, multi-version index in memory.
+//! stand on one ordered, multi-version index in memory. The feature `rocksdb` adds a third, for
+//! data whose keys do not fit in memory.
 
 mod batch;
 pub mod bitcask;
@@ -18,6 +19,8 @@ mod memory;
 #[cfg(feature = "conformance")]
 mod mirror;
 mod plan;
+#[cfg(feature = "rocksdb")]
+pub mod rocksdb;
 mod usage;
 
 pub use batch::{Batch, Write};
