@@ -1,0 +1,93 @@
+//! The comparisons as text tables.
+
+use std::fmt::Write;
+
+use super::{Group, Results, human};
+use crate::backend;
+
+/// All tables, below a heading that says what they were taken on.
+pub(super) fn all(results: &Results, groups: &[Group]) -> String {
+    let scale = &results.scale;
+    let mut out = format!(
+        "Storage backends, {} keys of 16 bytes, median of {} round(s)\n{}\n",
+        scale.keys, scale.rounds, results.machine
+    );
+    out.push_str("The figure in brackets is bitcask's against it: above 1 bitcask is ahead.\n");
+    for group in groups {
+        out.push('\n');
+        out.push_str(&one(group));
+    }
+    out
+}
+
+fn one(group: &Group) -> String {
+    let mut rows = vec![
+        std::iter::once(String::new())
+            .chain(group.backends.iter().map(|&name| name.to_owned()))
+            .collect::<Vec<_>>(),
+    ];
+    for variant in &group.variants {
+        let mut row = vec![variant.clone()];
+        row.extend(group.backends.iter().map(|backend| cell(group, variant, backend)));
+        rows.push(row);
+        if group
+            .backends
+            .iter()
+            .any(|b| group.cell(variant, b).is_some_and(|c| c.latency.is_some()))
+        {
+            let mut row = vec!["  p50 / p99 / p99.9 / max us".to_owned()];
+            row.extend(group.backends.iter().map(|backend| latency(group, variant, backend)));
+            rows.push(row);
+        }
+    }
+    let widths: Vec<usize> = (0..rows[0].len())
+        .map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+        .collect();
+    let mut out = format!("{}\n", group.title());
+    for row in &rows {
+        for (place, (text, width)) in row.iter().zip(&widths).enumerate() {
+            let gap = if place == 0 { "" } else { "  " };
+            let _ = if place == 0 {
+                write!(out, "{text:width$}")
+            } else {
+                write!(out, "{gap}{text:>width$}")
+            };
+        }
+        out.push('\n');
+    }
+    for &name in &group.backends {
+        if let Some(caveat) = backend::named(name).and_then(|backend| backend.caveat) {
+            let _ = writeln!(out, "  {name}: {caveat}");
+        }
+    }
+    out
+}
+
+fn cell(group: &Group, variant: &str, backend: &'static str) -> String {
+    let Some(cell) = group.cell(variant, backend) else { return "-".to_owned() };
+    let text = human(cell.figure, group.unit);
+    match ratio(group, variant, backend) {
+        Some(ratio) => format!("{text} [{ratio:.2}]"),
+        None => text,
+    }
+}
+
+/// How far bitcask is ahead of a backend.
+fn ratio(group: &Group, variant: &str, backend: &'static str) -> Option<f64> {
+    if backend == "bitcask" {
+        return None;
+    }
+    let ours = group.cell(variant, "bitcask")?.figure;
+    let theirs = group.cell(variant, backend)?.figure;
+    Some(if group.unit.more_is_better() { ours / theirs } else { theirs / ours })
+}
+
+fn latency(group: &Group, variant: &str, backend: &'static str) -> String {
+    let short = |micros: f64| {
+        if micros < 10.0 { format!("{micros:.1}") } else { format!("{micros:.0}") }
+    };
+    group.cell(variant, backend).and_then(|cell| cell.latency).map_or_else(
+        || "-".to_owned(),
+        |l| format!("{} / {} / {} / {}", short(l.p50), short(l.p99), short(l.p999), short(l.max)),
+    )
+}
