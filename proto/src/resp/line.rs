@@ -1,9 +1,9 @@
 //! Finding the end of a line without looking at a byte twice.
 
 use memchr::memchr;
+use mutant::mutant;
 
 use super::ProtocolError;
-use mutant::mutant;
 
 /// Where the search for a line's end has come to.
 ///

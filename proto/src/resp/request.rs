@@ -5,12 +5,12 @@
 //! buffer, which therefore must not be touched between calls but at its end.
 
 use bytes::BytesMut;
+use mutant::mutant;
 
 use super::command::{Command, Span, Spans};
 use super::line::LineScan;
 use super::number::parse_integer;
 use super::{Limits, ProtocolError, inline};
-use mutant::mutant;
 
 /// What comes next in the stream.
 #[derive(Clone, Debug)]

@@ -1,0 +1,69 @@
+# `make` or `make help` lists what can be done. Every target fails when something in it fails.
+
+CARGO ?= cargo
+# More arguments for `make run` and `make test`, as in: make run ARGS='--engine memory'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test bench check fix fmt-check clippy docs-check tidy docs-test book
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
+	@$(foreach stage,$(STAGES),printf '  %-16s %s\n' 'project$(stage)' \
+	  "stage $(stage): $$(sed -n '1s|^//! *||p' $(firstword $(filter %/stage_$(stage).rs,$(STAGE_FILES))))";)
+	@printf '  %-16s %s\n' 'project1 ...' 'all stages of a project, or of a part of one'
+
+run: ## build and start a store in ./data (ARGS='--engine memory' and the like)
+	$(CARGO) run --release --package tinykv-server -- --path data $(ARGS)
+
+test: ## run all tests (ARGS='-p tinykv-engine' and the like)
+	$(CARGO) test $(ARGS)
+
+bench: ## run all benchmarks
+	$(CARGO) bench $(ARGS)
+
+check: fmt-check clippy docs-check tidy test ## all that a change must pass; writes nothing but the build folder
+
+fix: ## format, and apply what the linter can mend
+	$(CARGO) clippy --fix --allow-dirty --allow-staged --all-targets
+	$(CARGO) fmt
+
+fmt-check:
+	$(CARGO) fmt --check
+
+clippy:
+	$(CARGO) clippy --all-targets -- -D warnings
+
+docs-check:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --no-deps --document-private-items
+
+tidy: ## check the source tree: allowed arrows, file rules, links
+	$(CARGO) course arrows
+	$(CARGO) course tidy
+
+# The stages of the course: one file tests/stage_<name>.rs in each crate that has a part in it.
+STAGE_FILES := $(wildcard raft/tests/stage_*.rs scheduler/tests/stage_*.rs kv/*/tests/stage_*.rs)
+STAGES := $(sort $(patsubst stage_%,%,$(basename $(notdir $(STAGE_FILES)))))
+
+define newline
+
+
+endef
+
+# The package of a stage file: kv/engine/tests/stage_1a.rs -> tinykv-engine
+package = tinykv-$(notdir $(patsubst %/tests/,%,$(dir $(1))))
+
+define stage_rule
+.PHONY: project$(1)
+project$(1):
+	$(foreach file,$(filter %/stage_$(1).rs,$(STAGE_FILES)),$(CARGO) test --package $(call package,$(file)) --test stage_$(1) $$(ARGS)$(newline)	)
+endef
+$(foreach stage,$(STAGES),$(eval $(call stage_rule,$(stage))))
+
+# project2 runs the stages 2aa, 2ab, ... 2c; project2a those that begin with 2a.
+define group_rule
+.PHONY: project$(1)
+project$(1): $(addprefix project,$(filter-out $(1),$(filter $(1)%,$(STAGES))))
+endef
+GROUPS := $(sort $(foreach n,1 2 3 4 5,$(n) $(n)a $(n)b $(n)c))
+$(foreach group,$(GROUPS),$(if $(filter-out $(group),$(filter $(group)%,$(STAGES))),$(eval $(call group_rule,$(group)))))
