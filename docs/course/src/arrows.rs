@@ -52,9 +52,9 @@ pub(crate) fn check(metadata: &Metadata) -> Result<Vec<Finding>> {
     let mut findings = compare(&table, &order, &arrows);
     findings.extend(native(&table, metadata));
     for file in files(&metadata.workspace_root)? {
-        let ships = file
-            .components()
-            .all(|part| part.as_os_str() != "tests" && part.as_os_str() != "benches");
+        let free = ["tests", "tests.rs", "benches", "examples", "fuzz"];
+        let ships =
+            file.components().all(|part| !free.iter().any(|name| part.as_os_str() == *name));
         if file.extension().is_some_and(|extension| extension == "rs") && ships {
             let text = std::fs::read_to_string(metadata.workspace_root.join(&file))?;
             findings.extend(doors(&table, &file, &text));

@@ -56,8 +56,9 @@ pub(super) fn name(file: &Path) -> Vec<Finding> {
 /// Checks what a file holds.
 pub(super) fn content(file: &Path, text: &str) -> Vec<Finding> {
     let mut findings = Vec::new();
-    // What a program printed is compared as it is; make wants tabs.
-    let golden = file.components().any(|part| part.as_os_str() == "testdata");
+    // Inputs and outputs of programs are as they are; make wants tabs.
+    let data = |part: &std::ffi::OsStr| part == "testdata" || part == "seeds" || part == "corpus";
+    let golden = file.components().any(|part| data(part.as_os_str()));
     let make = file.file_name().is_some_and(|name| name == "Makefile");
     for (number, line) in text.split('\n').enumerate() {
         let mut at = |what: String| findings.push(Finding::new(file, number + 1, what));
