@@ -124,7 +124,7 @@ impl Bitcask {
     fn open(fs: Arc<dyn Fs>, path: &Path, options: Options) -> Result<Bitcask> {
         options.validate()?;
         let folder = Folder { fs, path: path.to_path_buf() };
-        folder.fs.create_dir_all(path).map_err(|e| failed("create the folder", path, e))?;
+        folder.make()?;
         let lock_path = path.join("LOCK");
         let lock = folder.fs.lock(&lock_path).map_err(|error| match error.kind() {
             std::io::ErrorKind::WouldBlock => Error::Locked { folder: path.to_path_buf() },
@@ -213,11 +213,15 @@ fn no_numbers() -> Error {
 }
 
 impl Shared {
-    /// Stops all writing because of an error, and returns the error.
+    /// Stops all writing because of an error, and returns the error: never `DiskFull`, after which
+    /// a caller may try again.
     fn poison(&self, error: Error) -> Error {
         ::log::error!("writing stopped after a failure"; "error" => error.to_string());
         let _ = self.poison.set(error.to_string());
-        error
+        match error {
+            Error::DiskFull { file, source } => Error::Io { action: "write to", file, source },
+            error => error,
+        }
     }
 
     fn check_poison(&self) -> Result<()> {

@@ -76,6 +76,23 @@ impl Folder {
         self.path.join("FORMAT")
     }
 
+    /// Makes the folder and its missing parents, durably.
+    pub(super) fn make(&self) -> Result<()> {
+        let failed = |error| failed("create the folder", &self.path, error);
+        let parent = |path: &Path| path.parent().map(Path::to_path_buf);
+        // The parent that is there, and above it nothing, may lack the name of its child: a
+        // process that was killed here before made the child, but did not sync the parent.
+        let mut unsynced = Vec::new();
+        let mut next = parent(&self.path);
+        while let Some(path) = next {
+            let exists = self.fs.exists(&path).map_err(failed)?;
+            next = parent(&path).filter(|_| !exists);
+            unsynced.push(path);
+        }
+        self.fs.create_dir_all(&self.path).map_err(failed)?;
+        unsynced.iter().rev().try_for_each(|path| self.fs.sync_dir(path)).map_err(failed)
+    }
+
     /// Makes all names in the folder durable.
     pub(super) fn sync(&self) -> Result<()> {
         self.fs.sync_dir(&self.path).map_err(|e| failed("sync the folder", &self.path, e))

@@ -173,7 +173,7 @@ impl Shared {
         }
         self.counters.syncs.fetch_add(1, Ordering::Relaxed);
         if let Err(error) = log.segment.file.sync_data() {
-            return Err(self.poison(log.segment.failed("sync the segment", error)));
+            return Err(self.poison(log.segment.sync_failed("sync the segment", error)));
         }
         log.durable = seq;
         log.waiting_since = None;
@@ -256,8 +256,14 @@ impl Shared {
         }
         *listed = lines;
         drop(listed);
-        if let Err(error) = seal(&log.segment, log.end, log.last_seq) {
-            return Err(self.poison(error));
+        match seal(&log.segment, log.end, log.last_seq, log.durable) {
+            // A segment may also end without a seal, but then it has to end there.
+            Err(Error::DiskFull { .. }) => {
+                let cut = log.segment.file.set_len(log.end);
+                cut.and_then(|()| log.segment.file.sync_data())
+                    .map_err(|e| self.poison(log.segment.sync_failed("cut the segment", e)))?;
+            }
+            sealed => sealed.map_err(|error| self.poison(error))?,
         }
         log.segment.last_seq.store(log.last_seq, Ordering::Relaxed);
         self.segments.rcu(|segments| {

@@ -289,7 +289,8 @@ impl Shared {
                     merge.phase = Phase::Commit;
                     return Ok(false);
                 }
-                seal(&merge.output, merge.end, merge.output.last_seq.load(Ordering::Relaxed))?;
+                let last_seq = merge.output.last_seq.load(Ordering::Relaxed);
+                seal(&merge.output, merge.end, last_seq, last_seq)?;
                 merge.output.end.store(merge.end, Ordering::Relaxed);
                 moved.run.sort();
                 hint::write(&self.folder, &merge.output, &moved.run)?;

@@ -20,6 +20,7 @@
 //! What cannot be told: damage to the last frames of the newest segment that were synced, and that
 //! nothing later vouches for. They are cut, with a warning.
 
+use std::collections::VecDeque;
 use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -27,7 +28,7 @@ use std::sync::atomic::Ordering;
 use wal::OpenMode;
 
 use super::folder::{Folder, Listed, Origin};
-use super::frame::Seal;
+use super::frame::{ALIGNMENT, Seal};
 use super::hint;
 use super::load::load;
 use super::location::Location;
@@ -38,6 +39,9 @@ use crate::Result;
 use crate::index::Index;
 use crate::usage::Usage;
 use mutant::mutant;
+
+/// Bytes that are written again at once.
+const REWRITE_BYTES: usize = 1 << 20;
 
 /// A folder that was read.
 #[derive(Debug)]
@@ -100,6 +104,8 @@ struct Log {
     segment: Arc<Segment>,
     scan: Scan,
     run: Run,
+    /// The batches that nothing in this segment proves durable, and where their frames start.
+    unproven: Vec<(u64, u64)>,
 }
 
 /// Reads all segments of the folder, whose lock is held.
@@ -108,24 +114,26 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
     let swept = folder.sweep(&listed)?;
     if swept > 0 {
         log::info!("removed files of an unfinished start or merge"; "files" => swept);
-        folder.sync()?;
     }
+    // The manifest may have been renamed by a process that was stopped before it synced the folder.
+    folder.sync()?;
     let mut runs: Vec<(NonZeroU32, Run)> = Vec::new();
     let mut segments = Vec::new();
     let mut logs = Vec::new();
     for &line in &listed {
         let segment = Arc::new(Segment::open(folder, line, uid, OpenMode::Write)?);
-        let (scan, run) = match hint::read(folder, &segment) {
-            Some(read) => read,
-            None => read(&segment)?,
+        let log = match hint::read(folder, &segment) {
+            // A hint is made of what is durable.
+            Some((scan, run)) => Log { segment, scan, run, unproven: Vec::new() },
+            None => read(segment)?,
         };
         match line.origin {
             Origin::Merged => {
-                check_merged(&segment, &scan)?;
-                runs.push((segment.id, run));
-                segments.push((segment, scan));
+                check_merged(&log.segment, &log.scan)?;
+                runs.push((log.segment.id, log.run));
+                segments.push((log.segment, log.scan));
             }
-            Origin::Log => logs.push(Log { segment, scan, run }),
+            Origin::Log => logs.push(log),
         }
     }
     let dropped = cut(folder, &mut logs)?;
@@ -158,13 +166,20 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
     Ok(Recovered { segments: map, listed, open, index, usage, last_seq })
 }
 
-fn read(segment: &Arc<Segment>) -> Result<(Scan, Run)> {
+fn read(segment: Arc<Segment>) -> Result<Log> {
     let mut run = Run::default();
-    let scan = Scanner::new(Arc::clone(segment))?.run(|at, head, record| {
+    let mut unproven = VecDeque::new();
+    let scan = Scanner::new(Arc::clone(&segment))?.run(|at, head, record| {
         run.add(&record, at + u64::from(record.offset), head.seq);
+        if unproven.back().is_none_or(|&(seq, _)| seq < head.seq) {
+            while unproven.front().is_some_and(|&(seq, _)| seq <= head.durable) {
+                unproven.pop_front();
+            }
+            unproven.push_back((head.seq, at));
+        }
     })?;
     run.sort();
-    Ok((scan, run))
+    Ok(Log { segment, scan, run, unproven: unproven.into() })
 }
 
 fn check_merged(segment: &Segment, scan: &Scan) -> Result<()> {
@@ -212,8 +227,15 @@ fn cut(folder: &Folder, logs: &mut Vec<Log>) -> Result<Vec<NonZeroU32>> {
     }
     let newest = logs.len().saturating_sub(1);
     for log in logs.iter_mut().take(newest).filter(|log| log.scan.how == End::Open) {
-        seal(&log.segment, log.scan.end, log.scan.last_seq)?;
+        seal(&log.segment, log.scan.end, log.scan.last_seq, log.scan.durable)?;
         log.scan.how = End::Sealed;
+    }
+    let durable = logs.iter().map(|log| log.scan.durable).fold(0, u64::max);
+    for log in logs.iter() {
+        let first = log.unproven.iter().find(|&&(seq, at)| seq > durable && at < log.scan.end);
+        if let Some(&(_, at)) = first {
+            rewrite(log, at)?;
+        }
     }
     if let Some(log) = logs.last() {
         sync(&log.segment)?;
@@ -221,18 +243,42 @@ fn cut(folder: &Folder, logs: &mut Vec<Log>) -> Result<Vec<NonZeroU32>> {
     Ok(dropped)
 }
 
-fn sync(segment: &Segment) -> Result<()> {
-    segment.file.sync_data().map_err(|e| segment.failed("sync the segment", e))
+/// Writes the frames from `at` on again, and syncs them. If a sync of them failed before this
+/// start, they may be in the cache of the system only, which takes them for written: a sync alone
+/// would do nothing (Rebello et al., ATC 2020).
+fn rewrite(log: &Log, mut at: u64) -> Result<()> {
+    let Log { segment, scan, .. } = log;
+    let file = &segment.file;
+    let mut bytes = vec![0; REWRITE_BYTES];
+    while at < scan.end {
+        let part = &mut bytes[..(scan.end - at).min(REWRITE_BYTES as u64) as usize];
+        file.read_exact_at(part, at).map_err(|e| segment.failed("read the segment", e))?;
+        file.write_all_at(part, at).map_err(|e| segment.failed("write to the segment", e))?;
+        at += part.len() as u64;
+    }
+    // Another size, so that it is written too.
+    let len = file.len().map_err(|e| segment.failed("read the segment", e))?;
+    let other = if len == scan.end { len + ALIGNMENT as u64 } else { scan.end };
+    file.set_len(other).map_err(|e| segment.failed("cut the segment", e))?;
+    match scan.how {
+        End::Sealed => seal(segment, scan.end, scan.last_seq, scan.durable),
+        _ => sync(segment),
+    }
 }
 
-/// Ends a segment durably with the frame that says so.
-pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64) -> Result<()> {
-    let seal = Seal { salt: segment.salt, offset: end, seq: last_seq, durable: last_seq };
+fn sync(segment: &Segment) -> Result<()> {
+    segment.file.sync_data().map_err(|e| segment.sync_failed("sync the segment", e))
+}
+
+/// Ends a segment durably with the frame that says so. `durable` is the newest batch that is
+/// durable before: the seal may reach the disk before the frames that it follows.
+pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64, durable: u64) -> Result<()> {
+    let seal = Seal { salt: segment.salt, offset: end, seq: last_seq, durable };
     let frame = seal.last_frame();
     segment
         .file
         .write_all_at(&frame, end)
         .and_then(|()| segment.file.set_len(end + frame.len() as u64))
-        .and_then(|()| segment.file.sync_data())
-        .map_err(|e| segment.failed("seal the segment", e))
+        .map_err(|e| segment.failed("seal the segment", e))?;
+    segment.file.sync_data().map_err(|e| segment.sync_failed("seal the segment", e))
 }

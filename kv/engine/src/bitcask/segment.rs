@@ -182,6 +182,11 @@ impl Segment {
         failed(action, &self.path, source)
     }
 
+    /// The error for a failed sync. Even for want of space it is not one to try again after.
+    pub(super) fn sync_failed(&self, action: &'static str, source: std::io::Error) -> Error {
+        Error::Io { action, file: self.path.clone(), source }
+    }
+
     /// Bytes of records that were overwritten or removed.
     pub(super) fn dead(&self) -> u64 {
         self.puts.load(Ordering::Relaxed).saturating_sub(self.live.load(Ordering::Relaxed))

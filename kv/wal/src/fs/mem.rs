@@ -157,6 +157,13 @@ impl MemFs {
         CrashStates { states: found.states, complete: false }
     }
 
+    /// A number that is the same for file systems with the same names and bytes, as far as they are
+    /// seen; what is durable of them does not count.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        self.state.lock().disk.fingerprint()
+    }
+
     /// Whether a crash now would lose nothing.
     #[must_use]
     pub fn is_durable(&self) -> bool {
