@@ -188,10 +188,10 @@ impl MemFs {
         self.state.lock().capacity = bytes;
     }
 
-    /// The bytes of all files.
+    /// The bytes of all files, open ones without a name included.
     #[must_use]
     pub fn used(&self) -> u64 {
-        self.state.lock().disk.used()
+        self.state.lock().used()
     }
 
     /// Starts to record a [`CrashPoint`] after every changing operation; the first one is now.
@@ -283,7 +283,11 @@ impl State {
 
     /// How many bytes more fit on the disk.
     fn room(&self) -> u64 {
-        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.disk.used()))
+        self.capacity.map_or(u64::MAX, |capacity| capacity.saturating_sub(self.used()))
+    }
+
+    fn used(&self) -> u64 {
+        self.disk.used(&self.open)
     }
 
     fn collect(&mut self) {

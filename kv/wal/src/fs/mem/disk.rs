@@ -92,11 +92,13 @@ impl Disk {
         Disk { inodes: BTreeMap::from([(ROOT, root)]), next: ROOT + 1 }
     }
 
-    /// The bytes of all files, those that have no name any more included.
-    pub(super) fn used(&self) -> u64 {
-        let files = self.inodes.values().map(|node| match &**node {
-            Node::File(content) => content.live.len(),
-            Node::Folder(_) => 0,
+    /// The bytes of all files that have a name or one of these handles.
+    pub(super) fn used(&self, open: &BTreeMap<Inode, usize>) -> u64 {
+        let named = self.folders().flat_map(|folder| folder.live.values());
+        let inodes: BTreeSet<&Inode> = named.chain(open.keys()).collect();
+        let files = inodes.into_iter().map(|inode| match self.inodes.get(inode).map(|n| &**n) {
+            Some(Node::File(content)) => content.live.len(),
+            _ => 0,
         });
         files.sum()
     }

@@ -164,6 +164,7 @@ fn a_full_disk_takes_what_fits() {
     fs.remove(Path::new("a")).unwrap();
     assert_eq!(fs.used(), 10, "an open file keeps its space");
     drop(file);
+    assert_eq!(fs.used(), 5);
     sync_root(&fs);
     assert_eq!(fs.used(), 5);
 }
