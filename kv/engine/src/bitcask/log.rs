@@ -247,24 +247,23 @@ impl Shared {
         };
         let allocated = self.options.allocate_bytes.max(SEGMENT_HEAD as u64);
         let segment = Arc::new(Segment::create(&self.folder, head, allocated)?);
-        let mut listed = self.listed.lock();
-        let mut lines: Vec<Listed> = listed.clone();
-        lines.push(head.listed);
-        if let Err(error) = self.folder.write_manifest(&lines) {
-            let full = matches!(error, Error::DiskFull { .. });
-            return Err(if full { error } else { self.poison(error) });
-        }
-        *listed = lines;
-        drop(listed);
         match seal(&log.segment, log.end, log.last_seq, log.durable) {
-            // A segment may also end without a seal, but then it has to end there.
-            Err(Error::DiskFull { .. }) => {
-                let cut = log.segment.file.set_len(log.end);
-                cut.and_then(|()| log.segment.file.sync_data())
-                    .map_err(|e| self.poison(log.segment.sync_failed("cut the segment", e)))?;
+            Err(error @ Error::DiskFull { .. }) => {
+                let _ = self.folder.remove(&segment.path);
+                return Err(self.unseal(log, error));
             }
             sealed => sealed.map_err(|error| self.poison(error))?,
         }
+        let mut listed = self.listed.lock();
+        let mut lines: Vec<Listed> = listed.clone();
+        lines.push(head.listed);
+        match self.folder.write_manifest(&lines) {
+            // The new file stays, for the manifest that names it may be on disk.
+            Err(error @ Error::DiskFull { .. }) => return Err(self.unseal(log, error)),
+            written => written.map_err(|error| self.poison(error))?,
+        }
+        *listed = lines;
+        drop(listed);
         log.segment.last_seq.store(log.last_seq, Ordering::Relaxed);
         self.segments.rcu(|segments| {
             let mut segments = (**segments).clone();
@@ -274,6 +273,19 @@ impl Shared {
         *log = Log::new(segment, allocated, log.last_seq, log.last_seq);
         self.signal.merge();
         Ok(())
+    }
+
+    /// Takes the seal back after an error, so that the segment goes on; gives the error to return.
+    fn unseal(&self, log: &mut Log, error: Error) -> Error {
+        let cut = log.segment.file.set_len(log.end);
+        match cut.and_then(|()| log.segment.file.sync_data()) {
+            Ok(()) => {
+                log.durable = log.last_seq;
+                log.allocated = log.end;
+                error
+            }
+            Err(error) => self.poison(log.segment.sync_failed("cut the segment", error)),
+        }
     }
 
     /// Changes the index by a group that was written at the end of the log, and publishes it.

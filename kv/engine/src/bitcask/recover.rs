@@ -13,6 +13,7 @@
 //! | zeros, and no later log segment                           | the end                          |
 //! | the next log segment begins with `next`                   | the end of this segment          |
 //! | a frame or head that says `next` or later was durable     | `Corrupt`: it was acknowledged   |
+//! | a merged segment that left out what `next` overwrote      | `Corrupt`: it was durable then   |
 //! | anything else                                             | never acknowledged as durable: cut |
 //!
 //! A merged segment was synced before the manifest named it: it must be whole.
@@ -136,7 +137,9 @@ pub(super) fn recover(folder: &Folder, uid: u64) -> Result<Recovered> {
             Origin::Log => logs.push(log),
         }
     }
-    let dropped = cut(folder, &mut logs)?;
+    // A merge leaves out what later batches overwrote only once these are durable.
+    let merged = segments.iter().map(|(segment, _)| segment.head.clean_seq).max().unwrap_or(0);
+    let dropped = cut(folder, &mut logs, merged)?;
     listed.retain(|line| !dropped.contains(&line.id));
     let mut last_seq = segments.iter().map(|(_, scan)| scan.last_seq).max().unwrap_or(0);
     let open = logs.len().checked_sub(1).filter(|&i| logs[i].scan.how != End::Sealed);
@@ -190,12 +193,22 @@ fn check_merged(segment: &Segment, scan: &Scan) -> Result<()> {
     }
 }
 
-/// Cuts what was never durable, seals what should be, and makes the rest durable. Returns the
-/// segments that were dropped.
-fn cut(folder: &Folder, logs: &mut Vec<Log>) -> Result<Vec<NonZeroU32>> {
+/// Cuts what was never durable, seals what should be, and makes the rest durable. Batches up to
+/// `merged` are known to be. Returns the segments that were dropped.
+fn cut(folder: &Folder, logs: &mut Vec<Log>, merged: u64) -> Result<Vec<NonZeroU32>> {
     let scans: Vec<_> = logs.iter().map(|log| (log.segment.head.first_seq, &log.scan)).collect();
     let mut dropped = Vec::new();
-    match judge(&scans) {
+    let verdict = judge(&scans);
+    let last = match verdict {
+        Verdict::Cut(i) => logs.get(i),
+        _ => logs.last(),
+    };
+    if let Some(Log { segment, scan, .. }) = last.filter(|log| log.scan.last_seq < merged) {
+        let next = scan.last_seq + 1;
+        let reason = format!("batches {next} to {merged} were durable, and are not here");
+        return Err(segment.corrupt(scan.end, reason));
+    }
+    match verdict {
         Verdict::Whole => {}
         Verdict::Corrupt(i, reason) => {
             return Err(logs[i].segment.corrupt(logs[i].scan.end, reason));
