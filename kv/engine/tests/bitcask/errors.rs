@@ -291,6 +291,35 @@ fn a_full_disk_and_space_again() {
     assert_eq!(Content::read(&open(Arc::new(memory)).unwrap()).unwrap(), wanted);
 }
 
+/// Removing and merging make room; a merge needs a little of it to begin with.
+#[test]
+fn deletes_and_a_merge_free_a_full_disk() {
+    let memory = MemFs::new();
+    let engine = open(Arc::new(memory.clone())).unwrap();
+    memory.set_capacity(Some(30_000));
+    let mut written = 0;
+    while !is_disk_full(
+        &engine.write(put(format!("key {written:03}"), vec![1; 800]), Durability::Always),
+    ) {
+        written += 1;
+    }
+    // Few deletes fit into the reserve; one of them may name many keys.
+    let mut batch = Batch::new();
+    batch.delete_range(tinykv_engine::Cf::Default, tinykv_engine::Range::new("key 002", "key 999"));
+    engine.write(batch, Durability::Always).expect("deletes go on");
+    if let Err(error) = engine.merge() {
+        assert!(matches!(error, Error::DiskFull { .. }), "{error}");
+        memory.set_capacity(Some(34_000));
+        engine.merge().expect("most segments have nothing that must be copied");
+        memory.set_capacity(Some(30_000));
+    }
+    write(&engine, &put("room", vec![2; 800]));
+    drop(engine);
+    let engine = open(Arc::new(memory.clone())).unwrap();
+    assert_eq!(Content::read(&engine).unwrap().iter().count(), 3);
+    assert!(written > 20 && memory.used() < 20_000, "{written} keys, {} bytes", memory.used());
+}
+
 /// A failed batch is not seen, in no way of reading, although it may be on the disk.
 #[test]
 fn a_failed_write_is_not_seen() {

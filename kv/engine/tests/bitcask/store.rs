@@ -32,7 +32,8 @@ pub(crate) fn open(fs: Arc<dyn Fs>) -> Result<Bitcask> {
 
 /// Does the work of the background now.
 pub(crate) fn maintain(engine: &Bitcask) -> Result<()> {
-    engine.flush()
+    while engine.merge_step()? {}
+    Ok(())
 }
 
 /// A number from the environment, or the usual one.
