@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
 use crate::Finding;
-use crate::workspace::{Metadata, files, short};
+use crate::workspace::{self, Metadata, files, short};
 
 const TABLE: &str = "docs/course/arrows.toml";
 
@@ -50,7 +50,7 @@ pub(crate) fn check(metadata: &Metadata) -> Result<Vec<Finding>> {
     let order: Vec<&str> = metadata.ours().map(|package| package.short()).collect();
     let arrows = arrows(metadata, &order);
     let mut findings = compare(&table, &order, &arrows);
-    findings.extend(native(&table, metadata));
+    findings.extend(native(&table, &workspace::built()?));
     for file in files(&metadata.workspace_root)? {
         let free = ["tests", "tests.rs", "benches", "examples", "fuzz"];
         let ships =
@@ -136,36 +136,18 @@ fn unused(table: &Table, arrows: &[Arrow]) -> Vec<String> {
         .collect()
 }
 
-/// Crates that build native code and are reached by what ships, without optional features.
-fn native(table: &Table, metadata: &Metadata) -> Vec<Finding> {
-    let mut waiting: Vec<&str> =
-        metadata.workspace_default_members.iter().map(String::as_str).collect();
-    let mut seen: BTreeSet<&str> = waiting.iter().copied().collect();
-    let mut findings = Vec::new();
-    while let Some(id) = waiting.pop() {
-        let Some(node) = metadata.resolve.nodes.iter().find(|node| node.id == id) else { continue };
-        for edge in &node.deps {
-            let ships = edge.dep_kinds.iter().any(|kind| kind.kind.as_deref() != Some("dev"));
-            if !ships || !seen.insert(&edge.pkg) {
-                continue;
-            }
-            waiting.push(&edge.pkg);
-            let Some(package) = metadata.packages.iter().find(|p| p.id == edge.pkg) else {
-                continue;
-            };
-            if table.native.builders.contains(&package.name) {
-                findings.push(Finding::new(
-                    Path::new("Cargo.lock"),
-                    0,
-                    format!(
-                        "`{}` builds native code for `{id}`; put that behind a feature that is off",
-                        package.name
-                    ),
-                ));
-            }
-        }
-    }
-    findings
+/// Crates that build native code and are reached by a plain build.
+fn native(table: &Table, built: &BTreeSet<String>) -> Vec<Finding> {
+    let builders = table.native.builders.iter().filter(|name| built.contains(*name));
+    builders
+        .map(|name| {
+            let what = format!(
+                "`{name}` builds native code; `cargo tree --invert {name}` tells for whom: put \
+                 that behind a feature that is off"
+            );
+            Finding::new(Path::new("Cargo.lock"), 0, what)
+        })
+        .collect()
 }
 
 /// Lines of a file that use a door which only other places may use.

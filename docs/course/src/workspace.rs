@@ -1,5 +1,6 @@
 //! What cargo and git know about the workspace.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -9,21 +10,17 @@ use serde::Deserialize;
 /// The workspace as `cargo metadata` tells it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Metadata {
-    pub(crate) packages: Vec<Package>,
+    packages: Vec<Package>,
     /// The identifiers of our own packages, in the order of the members.
-    pub(crate) workspace_members: Vec<String>,
-    /// Those that a plain build takes in.
-    pub(crate) workspace_default_members: Vec<String>,
+    workspace_members: Vec<String>,
     pub(crate) workspace_root: PathBuf,
     pub(crate) target_directory: PathBuf,
-    /// What a build of the default features takes in.
-    pub(crate) resolve: Resolve,
 }
 
 /// A package and what its manifest asks for.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
-    pub(crate) id: String,
+    id: String,
     pub(crate) name: String,
     pub(crate) manifest_path: PathBuf,
     pub(crate) dependencies: Vec<Dependency>,
@@ -38,38 +35,11 @@ pub(crate) struct Dependency {
     pub(crate) kind: Option<String>,
 }
 
-/// The graph of packages.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Resolve {
-    pub(crate) nodes: Vec<Node>,
-}
-
-/// A package in the graph.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Node {
-    pub(crate) id: String,
-    pub(crate) deps: Vec<Edge>,
-}
-
-/// An arrow of the graph.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Edge {
-    pub(crate) pkg: String,
-    pub(crate) dep_kinds: Vec<EdgeKind>,
-}
-
-/// When an arrow of the graph counts.
-#[derive(Debug, Deserialize)]
-pub(crate) struct EdgeKind {
-    pub(crate) kind: Option<String>,
-}
-
 impl Metadata {
-    /// Asks cargo about the workspace around the current folder, for Linux.
+    /// Asks cargo about the workspace around the current folder.
     pub(crate) fn read() -> Result<Metadata> {
         let output = Command::new(cargo())
-            .args(["metadata", "--format-version", "1"])
-            .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
+            .args(["metadata", "--format-version", "1", "--no-deps"])
             .output()
             .context("cannot run cargo metadata")?;
         ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -103,6 +73,18 @@ pub(crate) fn short(name: &str) -> &str {
 /// The cargo that runs us.
 pub(crate) fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+/// The names of all packages that a plain build compiles: those of the default members, with
+/// their default features, without tests.
+pub(crate) fn built() -> Result<BTreeSet<String>> {
+    let output = Command::new(cargo())
+        .args(["tree", "--edges", "normal,build", "--prefix", "none", "--format", "{p}"])
+        .output()
+        .context("cannot run cargo tree")?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let lines = String::from_utf8(output.stdout)?;
+    Ok(lines.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
 }
 
 /// The files of the tree below `root`: those that git tracks, and the new ones it does not ignore.

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use mutant::mutant;
 use parking_lot::Mutex;
 use proto::frame::{FrameDecoder, FrameError};
 use proto::{Hello, Message, Response};
@@ -25,7 +26,6 @@ use tokio::task::JoinHandle;
 
 use crate::connect::Stream;
 use crate::error::Cause;
-use crate::mutant::mutant;
 use crate::options::Options;
 
 /// The room that a read of the socket has at least, in bytes.

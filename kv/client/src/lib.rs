@@ -29,8 +29,6 @@
 //!
 //! Left out: routing to several stores. A [`Client`] is the client of one.
 
-mod mutant;
-
 mod backoff;
 mod channel;
 mod client;

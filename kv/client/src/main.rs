@@ -1,7 +1,6 @@
 //! The `tinykv` command line: see [`cli`].
 
 mod cli;
-mod mutant;
 
 use std::process::ExitCode;
 

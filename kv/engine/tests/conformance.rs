@@ -1,6 +1,6 @@
 //! The conformance suite on every engine of this crate, and on engines that are known to be wrong.
 
-#[path = "common/naive.rs"]
+#[path = "support/naive.rs"]
 mod naive;
 
 use std::cell::Cell;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Arrow, Table, compare, doors, unused};
+use super::{Arrow, Table, compare, doors, native, unused};
 
 /// A table with two crates, of which `top` may use `base`.
 fn table() -> Table {
@@ -69,6 +69,14 @@ fn a_crate_of_others_in_the_wrong_place() {
     assert!(lines[0].contains("`base` must not use `tokio`; only top may"), "{lines:?}");
     let lines = found(&["base", "top"], &[arrow("top", "leftpad")]);
     assert!(lines[0].contains("`leftpad`: it is gone"), "{lines:?}");
+}
+
+#[test]
+fn native_code_in_a_plain_build() {
+    let built = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(native(&table(), &built(&["serde"])), []);
+    let findings = native(&table(), &built(&["serde", "cc"]));
+    assert!(findings[0].to_string().contains("`cc` builds native code"), "{findings:?}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Rm {
             return Ok(ExitCode::SUCCESS);
         }
         complain("Key not found");
-        if crate::mutant::mutant!("rm-of-missing-succeeds") {
+        if mutant::mutant!("rm-of-missing-succeeds") {
             return Ok(ExitCode::SUCCESS);
         }
         Ok(ExitCode::FAILURE)
