@@ -123,6 +123,8 @@ impl MemoryServer {
                 raw::Response::Done
             }
             R::Scan { start, end, limit, reverse, keys_only, .. } => {
+                // A map does not take a range whose end is before its start.
+                let end = end.map(|end| end.max(start.clone()));
                 let end = end.map_or(Bound::Unbounded, Bound::Excluded);
                 let pairs = cf.range((Bound::Included(start), end)).map(|(key, (value, _))| {
                     (key.clone(), if keys_only { Bytes::new() } else { value.clone() })
