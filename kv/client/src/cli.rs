@@ -7,10 +7,12 @@ mod encoding;
 mod input;
 mod output;
 
+mod completions;
 mod get;
 mod raw;
 mod rm;
 mod set;
+mod shell;
 
 use std::io;
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ enum Command {
     Set(set::Set),
     Rm(rm::Rm),
     Raw(raw::RawArgs),
+    Shell(shell::Shell),
+    Completions(completions::Completions),
 }
 
 /// Runs the program and tells how it ended.
@@ -92,6 +96,8 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Set(command) => block_on(command.run(&global)),
         Command::Rm(command) => block_on(command.run(&global)),
         Command::Raw(command) => block_on(command.run(&global, out)),
+        Command::Shell(command) => command.run(&global),
+        Command::Completions(command) => command.run(),
     }
 }
 
