@@ -16,6 +16,7 @@
 
 mod background;
 mod cache;
+mod check;
 mod folder;
 mod frame;
 mod hint;
@@ -27,8 +28,10 @@ mod options;
 mod queue;
 mod recover;
 mod run;
+mod salvage;
 mod scan;
 mod segment;
+mod survey;
 
 use std::fmt;
 use std::num::NonZeroU32;
@@ -42,7 +45,10 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use wal::{DirLock, Fs};
 
+pub use check::{Report, check};
 pub use options::Options;
+pub use salvage::{Salvaged, salvage};
+pub use survey::{Damage, Severity};
 
 use self::log::Log;
 use crate::index::{Cursor, Index, Pin};
@@ -54,7 +60,7 @@ use crate::{
 };
 use background::{Signal, Threads};
 use cache::Cache;
-use folder::{Folder, Listed, Origin, failed};
+use folder::{Folder, Listed, Origin};
 use frame::{Draft, RECORD_HEAD, Record};
 use location::Location;
 use merge::Merge;
@@ -125,11 +131,7 @@ impl Bitcask {
         options.validate()?;
         let folder = Folder { fs, path: path.to_path_buf() };
         folder.make()?;
-        let lock_path = path.join("LOCK");
-        let lock = folder.fs.lock(&lock_path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::WouldBlock => Error::Locked { folder: path.to_path_buf() },
-            _ => failed("lock the folder with", &lock_path, error),
-        })?;
+        let lock = folder.lock()?;
         let uid = folder.check_format(options.uid)?;
         let mut recovered = recover(&folder, uid)?;
         let last_seq = recovered.last_seq;

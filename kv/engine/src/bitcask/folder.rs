@@ -26,7 +26,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use wal::{File, Fs, OpenMode};
+use wal::{DirLock, File, Fs, OpenMode};
 
 use crate::{Error, Result};
 
@@ -151,15 +151,30 @@ impl Folder {
         check_text(&bytes).map(Some).ok_or_else(|| corrupt(path, 0, "the CRC of the file is wrong"))
     }
 
+    /// Takes the lock of the folder.
+    pub(super) fn lock(&self) -> Result<Box<dyn DirLock>> {
+        let path = self.path.join("LOCK");
+        self.fs.lock(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => Error::Locked { folder: self.path.clone() },
+            _ => failed("lock the folder with", &path, error),
+        })
+    }
+
     /// Checks or writes the marker of the format, and returns the folder's uid.
     pub(super) fn check_format(&self, uid: u64) -> Result<u64> {
+        if let Some(found) = self.read_format()? {
+            return Ok(found);
+        }
+        self.check_empty()?;
+        let lines = format!("engine bitcask\nversion {VERSION}\nuid {uid:016x}\n");
+        self.replace(&self.format(), &with_crc(lines))?;
+        Ok(uid)
+    }
+
+    /// Checks the marker of the format, and returns the folder's uid; `None` if there is none.
+    pub(super) fn read_format(&self) -> Result<Option<u64>> {
         let path = self.format();
-        let Some(lines) = self.read_text(&path)? else {
-            self.check_empty()?;
-            let lines = format!("engine bitcask\nversion {VERSION}\nuid {uid:016x}\n");
-            self.replace(&path, &with_crc(lines))?;
-            return Ok(uid);
-        };
+        let Some(lines) = self.read_text(&path)? else { return Ok(None) };
         let field = |name: &str| {
             let line = lines.iter().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
             line.ok_or_else(|| corrupt(&path, 0, "the file lacks a line"))
@@ -182,8 +197,8 @@ impl Folder {
                 ),
             });
         }
-        u64::from_str_radix(field("uid")?, 16)
-            .map_err(|_| corrupt(&path, 0, "the uid is not a number"))
+        let uid = u64::from_str_radix(field("uid")?, 16);
+        uid.map(Some).map_err(|_| corrupt(&path, 0, "the uid is not a number"))
     }
 
     /// Refuses a folder without a marker that holds files of somebody else.

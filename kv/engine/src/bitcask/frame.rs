@@ -339,6 +339,16 @@ pub(super) struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// How long the record at the start of `bytes` says it is.
+    pub(super) fn claimed_len(bytes: &[u8]) -> u64 {
+        match bytes.first_chunk::<RECORD_HEAD>() {
+            Some(head) => {
+                record_len(usize::from(u16::from_le_bytes([head[6], head[7]])), u32_at(head, 8))
+            }
+            None => RECORD_HEAD as u64,
+        }
+    }
+
     /// Reads the record at the start of `bytes`, which belongs to the batch `seq`.
     pub(super) fn parse(
         bytes: &'a [u8],

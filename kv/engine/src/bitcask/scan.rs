@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mutant::mutant;
 
-use super::frame::{ALIGNMENT, FRAME_HEAD, Head, Record};
+use super::frame::{ALIGNMENT, FRAME_HEAD, Head, RECORD_HEAD, Record};
 use super::segment::{SEGMENT_HEAD, Segment};
 use crate::Result;
 
@@ -151,8 +151,29 @@ impl Scanner {
         Ok(scan)
     }
 
+    /// The head of the frame at a place, whether its records are right or not.
+    pub(super) fn head_at(&mut self, at: u64) -> Result<Option<Head>> {
+        let salt = self.segment.salt;
+        if at >= self.len {
+            return Ok(None);
+        }
+        Ok(Head::parse(self.bytes(at, FRAME_HEAD)?, salt, at))
+    }
+
+    /// The bytes of what may be a record at a place, with as much behind as it claims to have.
+    pub(super) fn record_at(&mut self, at: u64) -> Result<Option<&[u8]>> {
+        if at >= self.len {
+            return Ok(None);
+        }
+        let claimed = Record::claimed_len(self.bytes(at, RECORD_HEAD)?);
+        if claimed > self.len - at {
+            return Ok(None);
+        }
+        self.bytes(at, claimed as usize).map(Some)
+    }
+
     /// Whether the rest of the file is zeros.
-    fn only_zeros(&mut self) -> Result<bool> {
+    pub(super) fn only_zeros(&mut self) -> Result<bool> {
         let mut at = self.at;
         while at < self.len {
             let bytes = self.bytes(at, WINDOW)?;

@@ -309,3 +309,68 @@ fn a_clean_end_vouches_for_the_last_batch() {
     let error = start(&fs).unwrap_err();
     assert!(matches!(error, Error::Corrupt { offset: 64, .. }), "{error}");
 }
+
+#[test]
+fn check_and_salvage_name_the_damage_and_save_the_rest() {
+    let fs = MemFs::new();
+    let shared: Arc<dyn Fs> = Arc::new(fs.clone());
+    let engine = start(&fs).unwrap();
+    fill(&engine, 1);
+    let mut batch = Batch::new();
+    for i in 0..10 {
+        batch.put(Cf::Lock, format!("lock{i}"), "x".repeat(50));
+    }
+    engine.write(batch, Durability::Always).unwrap();
+    fill(&engine, 1);
+    let locks = engine.shared.index.get(Cf::Lock, b"lock5").unwrap().1;
+    assert!(matches!(check(Arc::clone(&shared), "data"), Err(Error::Locked { .. })));
+    drop(engine);
+    let report = check(Arc::clone(&shared), "data").unwrap();
+    assert!(report.is_sound() && report.damage.is_empty(), "{report:?}");
+    assert_eq!(report.last_seq, 1001);
+
+    let paths = segments(&fs);
+    let flip = |path: &Path, at: u64| {
+        let file = fs.open(path, wal::OpenMode::Write).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, at).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+    };
+    // The head of the first frame, a record within the batch of ten, and the head of a segment.
+    flip(&paths[0], 66);
+    let torn = &paths[locks.segment.get() as usize - 1];
+    flip(torn, u64::from(locks.offset) + 20);
+    flip(&paths[2], 9);
+    assert!(matches!(start(&fs), Err(Error::Corrupt { .. })));
+    let report = check(Arc::clone(&shared), "data").unwrap();
+    let places: Vec<_> = report.damage.iter().map(|d| (&d.file, d.offset)).collect();
+    assert!(places.contains(&(&paths[0], 64)) && places.contains(&(&paths[2], 0)), "{report:?}");
+    assert_eq!(places.len(), 3, "{report:?}");
+
+    let salvaged = salvage(Arc::clone(&shared), "data", "out").unwrap();
+    assert_eq!(salvaged.damage.len(), 3);
+    let out = open(shared, "out", options()).unwrap();
+    assert_eq!(out.stats().cfs[0].keys, 500, "the record of the first frame was intact");
+    assert_eq!(out.stats().cfs[1].keys, 5, "the records before the damaged one of the batch");
+    assert_eq!(get(&out, "key77"), Some(format!("0-{:0>100}", 77)));
+}
+
+#[test]
+fn check_tells_an_unfinished_write_from_damage() {
+    let fs = MemFs::new();
+    let engine = start(&fs).unwrap();
+    put(&engine, "key", "value");
+    let end = engine.shared.log.lock().end;
+    let crashed = fs.fork();
+    let file = crashed.open(&segments(&crashed)[0], wal::OpenMode::Write).unwrap();
+    file.write_all_at(b"half of a frame", end).unwrap();
+    let crashed = crashed.crash(&mut wal::Seeded::new(1));
+    let file = crashed.open(&segments(&crashed)[0], wal::OpenMode::Write).unwrap();
+    file.write_all_at(b"half of a frame", end).unwrap();
+    let report = check(Arc::new(crashed.clone()), "data").unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!(report.damage[0].severity, Severity::Tail);
+    assert_eq!(report.damage[0].offset, end);
+    assert_eq!(get(&start(&crashed).unwrap(), "key").as_deref(), Some("value"));
+    assert!(check(Arc::new(crashed), "data").unwrap().damage.is_empty());
+}
