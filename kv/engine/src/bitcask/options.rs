@@ -36,7 +36,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             uid: 0,
-            segment_bytes: 256 << 20,
+            segment_bytes: 64 << 20,
             allocate_bytes: 16 << 20,
             reserve_bytes: 1 << 20,
             group_bytes: 4 << 20,
