@@ -10,6 +10,7 @@
 //!
 //! - `<!-- course: server -->`: the last command starts a server, which is compared up to its
 //!   ready line, and serves until the end of the page or the next `<!-- course: stop -->`.
+//! - `<!-- course: kill -->`: the server is killed before the block, as a crash would.
 //! - `<!-- course: needs redis-cli -->`: the block is left out where that program is missing.
 //! - `<!-- course: skip why -->`: the block is shown, and never run.
 //!
@@ -76,6 +77,7 @@ fn run_page(file: &Path, page: &Page, programs: &Path) -> Result<(usize, Vec<Fin
             match directive {
                 Directive::Server => server = true,
                 Directive::Stop => session.stop()?,
+                Directive::Kill => session.kill()?,
                 Directive::Skip => skip = Some(String::new()),
                 Directive::Needs(program) if session::find(program).is_none() => {
                     skip = Some(format!(

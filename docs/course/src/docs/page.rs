@@ -32,6 +32,8 @@ pub(super) enum Directive {
     Server,
     /// The server of the page ends before it.
     Stop,
+    /// The server of the page is killed before it.
+    Kill,
     /// It is not run.
     Skip,
     /// It is run only where this program is there.
@@ -83,6 +85,7 @@ fn directive(line: &str) -> Option<Directive> {
     Some(match word {
         "server" => Directive::Server,
         "stop" => Directive::Stop,
+        "kill" => Directive::Kill,
         "skip" if !rest.is_empty() => Directive::Skip,
         "needs" => Directive::Needs(rest.to_owned()),
         _ => Directive::Unknown(text.to_owned()),

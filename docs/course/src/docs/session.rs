@@ -65,6 +65,16 @@ impl Session {
         Ok(())
     }
 
+    /// Ends the server, if one runs, as a crash of the process would.
+    pub(super) fn kill(&mut self) -> Result<()> {
+        if let Some(mut server) = self.server.take() {
+            self.ports.clear();
+            server.kill()?;
+            server.wait()?;
+        }
+        Ok(())
+    }
+
     /// Runs commands in one shell.
     fn commands(&self, steps: &[Step]) -> Result<Vec<Vec<String>>> {
         let mut script = String::from("exec 2>&1\n");
@@ -137,6 +147,8 @@ impl Session {
         command.args(arguments).current_dir(self.folder.path());
         command.env("PATH", &self.path).env("HOME", self.folder.path());
         command.env("LC_ALL", "C.UTF-8").env("TERM", "dumb").env_remove("TINYKV_MUTANT");
+        // redis-cli prints as on a terminal.
+        command.env("FAKETTY", "1");
         if let Some(port) = self.ports.first() {
             command.env("TINYKV_ADDR", format!("127.0.0.1:{port}"));
         }
@@ -151,23 +163,30 @@ impl Session {
             .fold(text.to_owned(), |text, (shown, real)| text.replace(shown, real))
     }
 
-    /// A text with the ports that the docs show instead of the real ones.
-    fn shown(&self, text: &str) -> String {
-        PORTS
-            .iter()
-            .zip(&self.ports)
-            .fold(text.to_owned(), |text, (shown, real)| text.replace(real, shown))
+    /// A line as the docs show it: with their ports instead of the real ones, and without tabs.
+    fn shown(&self, line: &str) -> String {
+        let ports = PORTS.iter().zip(&self.ports);
+        ports.fold(spaces(line), |line, (shown, real)| line.replace(real, shown))
     }
 }
 
 impl Drop for Session {
     fn drop(&mut self) {
         // Only after an error: without one, `stop` has been called.
-        if let Some(mut server) = self.server.take() {
-            let _ = server.kill();
-            let _ = server.wait();
-        }
+        let _ = self.kill();
     }
+}
+
+/// A line with spaces up to the next multiple of eight columns for each tab, as a terminal shows it.
+fn spaces(line: &str) -> String {
+    let mut text = String::new();
+    let mut column = 0;
+    for c in line.chars() {
+        let width = if c == '\t' { 8 - column % 8 } else { 1 };
+        text.extend(std::iter::repeat_n(if c == '\t' { ' ' } else { c }, width));
+        column += width;
+    }
+    text
 }
 
 /// The ports in a ready line, in order.

@@ -56,8 +56,8 @@ fn run(text: &str) -> (usize, Vec<String>) {
 fn a_page_that_is_right() {
     let text = "```console\n$ x=1; echo to > file\n$ cat file\nto\n$ ls nowhere; echo $? $x\n\
                 ls: [..]nowhere[..]\n2 1\n$ false\n$ echo $?\n1\n```\n\
-                ```console\n$ cat file\nto\n```\n";
-    assert_eq!(run(text), (6, vec![]));
+                ```console\n$ cat file\nto\n$ printf 'a\\tb\\n'\na       b\n```\n";
+    assert_eq!(run(text), (7, vec![]));
 }
 
 #[test]
