@@ -14,6 +14,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use mutant::mutant;
+
 use crate::error::{Error, Result};
 use crate::level::{self, Level, LevelMax};
 use crate::options::ENV;
@@ -98,7 +100,9 @@ impl FromStr for Filter {
             }
             rules.push((module, level));
         }
-        rules.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        if !mutant!("log-first-rule-wins") {
+            rules.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        }
         Ok(Filter { default: default.unwrap_or(LevelMax::Info), rules })
     }
 }

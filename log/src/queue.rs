@@ -7,6 +7,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use mutant::mutant;
+
 /// Lines that wait to be written.
 #[derive(Debug)]
 pub(crate) struct Queue {
@@ -63,7 +65,7 @@ impl Queue {
     pub(crate) fn push(&self, line: &str) -> bool {
         let mut state = self.lock();
         if state.closed || line.len() > self.bytes_max - state.lines.len() {
-            state.dropped += 1;
+            state.dropped += u64::from(!mutant!("log-drop-unreported"));
             return false;
         }
         state.lines.extend_from_slice(line.as_bytes());
@@ -80,6 +82,9 @@ impl Queue {
         let mut state = self.lock();
         state.done = state.taken;
         self.written.notify_all();
+        if state.closed && mutant!("log-end-loses") {
+            return None;
+        }
         while state.lines.is_empty() && state.dropped == 0 {
             if state.closed {
                 return None;
@@ -98,6 +103,9 @@ impl Queue {
 
     /// Waits until all that was pushed before is written, but at most `limit`.
     pub(crate) fn flush(&self, limit: Duration) {
+        if mutant!("log-flush-returns") {
+            return;
+        }
         let state = self.lock();
         // What waits now is in the batch after those taken.
         let goal = state.taken + u64::from(!state.lines.is_empty() || state.dropped > 0);

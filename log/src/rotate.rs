@@ -9,6 +9,8 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use mutant::mutant;
+
 use crate::error::{Error, Result};
 use crate::options::FileOptions;
 
@@ -79,6 +81,9 @@ impl RotatingFile {
     fn fitting(&self, lines: &[u8]) -> usize {
         let Some(max) = self.options.bytes_max else { return lines.len() };
         let room = max.saturating_sub(self.bytes);
+        if mutant!("log-line-split") {
+            return lines.len().min(room.max(1) as usize);
+        }
         let mut fitting = line_len(lines);
         while fitting < lines.len() {
             let next = fitting + line_len(&lines[fitting..]);
@@ -100,6 +105,7 @@ impl RotatingFile {
             return self.file.set_len(0);
         }
         for number in (1..kept).rev() {
+            let number = if mutant!("log-rotation-overwrites") { kept - number } else { number };
             match fs::rename(self.numbered(number), self.numbered(number + 1)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}

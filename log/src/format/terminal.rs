@@ -9,6 +9,8 @@
 
 use std::fmt::Write;
 
+use mutant::mutant;
+
 use super::{Line, time};
 use crate::filter::strip_crate_prefix;
 use crate::level::{self, Level};
@@ -53,7 +55,7 @@ fn colour(level: Level) -> &'static str {
 fn append_message(message: &str, out: &mut String) {
     for (number, line) in message.lines().enumerate() {
         if number > 0 {
-            out.push_str("\n  | ");
+            out.push_str(if mutant!("log-line-forged") { "\n" } else { "\n  | " });
         }
         append_escaped(line, |c| c.is_control() && c != '\t', out);
     }
