@@ -1,12 +1,67 @@
-//! The only door to files.
+//! The write-ahead log that many raft groups share, and the only door to files.
 //!
-//! [`Fs`] is what the storage crates see of a disk. Everything above it runs unchanged on real
-//! files, on a memory file system that loses what was not synced when it crashes, and on one
-//! that injects errors.
+//! ```text
+//!   Wal (one caller, no threads)      SharedWal (many threads, group commit)
+//!              \                        /
+//!               appender: writes, syncs, rolls, rewrites, frees        reader: fetch, term, keys
+//!               tail: forms blocks          \                         /
+//!               pool: prepared segments       index: groups -> entries' places, keys
+//!                                             recovery: blocks -> index
+//!   fs: real files | memory with crashes | errors
+//! ```
+//!
+//! `tail`, `index`, `purge` and the judgement in `recovery` do no I/O. [`Fs`] is what the storage
+//! crates see of a disk. Everything above it runs unchanged on real files, on a memory file system
+//! that loses what was not synced when it crashes, and on one that injects errors.
+//!
+//! What is durable stays, or is named: see `recovery`. The formats are drawn above their encoders
+//! in `segment`, `block` and `record`.
 
 mod fs;
+
+mod entry;
+mod error;
+mod id;
+mod options;
+
+mod batch;
+mod block;
+mod codec;
+mod record;
+mod segment;
+mod tail;
+
+mod group;
+mod index;
+mod usage;
+
+mod appender;
+mod dir;
+mod metrics;
+mod pool;
+mod purge;
+mod reader;
+mod recent;
+mod recovery;
+mod rewrite;
+mod shared;
+mod store;
+mod wal;
 
 pub use fs::{
     Choose, CrashPoint, CrashStates, Damage, DirLock, Enumerate, ErrFs, Failure, Fault, File, Fs,
     FsOp, MemFs, OpenMode, RealFs, Seeded,
 };
+
+pub use appender::Durability;
+pub use batch::LogBatch;
+pub use entry::{DecodeError, RawEntry, WalEntry};
+pub use error::{Error, Result};
+pub use id::{GroupId, Lsn};
+pub use metrics::Metrics;
+pub use options::{Options, TailPolicy};
+pub use purge::PurgeReport;
+pub use reader::WalReader;
+pub use recovery::{FaultyEntry, RecoveryReport};
+pub use shared::SharedWal;
+pub use wal::Wal;

@@ -1,0 +1,185 @@
+//! The one writer of a log: puts blocks on the disk, in order.
+//!
+//! A block is applied to the index only after it is written (and synced, where that was asked
+//! for). A write that fails for lack of space leaves everything as it was; any other failed write
+//! and every failed sync closes the log.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::batch::Ops;
+use crate::dir::SegmentFile;
+use crate::error::{Error, Result};
+use crate::id::Lsn;
+use crate::metrics::count;
+use crate::store::{Segment, Store};
+use crate::tail::{Seal, Tail};
+use mutant::mutant;
+
+/// When a write is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Once it is durable.
+    Synced,
+    /// Once it is with the operating system; a later sync makes it durable.
+    Deferred,
+}
+
+/// Writes blocks.
+#[derive(Debug)]
+pub(crate) struct Appender {
+    pub(crate) store: Arc<Store>,
+    tail: Tail,
+    segment: SegmentFile,
+    /// Whether the segment holds written bytes that are not synced.
+    unsynced: bool,
+    /// Whether the last block says that all before it is durable and holds nothing itself.
+    marked: bool,
+    /// Segments of earlier runs to seal once the cut is final.
+    unsealed: Vec<(SegmentFile, Seal)>,
+}
+
+impl Appender {
+    pub(crate) fn new(
+        store: Arc<Store>,
+        tail: Tail,
+        segment: SegmentFile,
+        unsealed: Vec<(SegmentFile, Seal)>,
+    ) -> Appender {
+        Appender { store, tail, segment, unsynced: false, marked: true, unsealed }
+    }
+
+    /// The segment that is written to.
+    pub(crate) fn seq(&self) -> u32 {
+        self.tail.header.id.seq
+    }
+
+    /// Writes batches as one block. They were checked before.
+    pub(crate) fn commit(&mut self, batches: Vec<Ops>, durability: Durability) -> Result<Lsn> {
+        let store = Arc::clone(&self.store);
+        store.check_alive()?;
+        let bytes_max: u64 = batches.iter().map(Ops::bytes_max).sum();
+        let limit = store.options.batch_bytes_max();
+        if bytes_max > limit {
+            return Err(Error::TooLarge { bytes: bytes_max, limit });
+        }
+        if !self.tail.fits(bytes_max) {
+            self.roll(batches.iter().all(Ops::frees_space))?;
+        }
+        let (synced, first_seq) = {
+            let state = store.state.read();
+            (state.synced, state.first_seq)
+        };
+        let fresh = self.tail.is_fresh();
+        let count_batches = batches.len() as u64;
+        let block = self.tail.form(batches, synced, first_seq);
+        if let Err(error) = self.segment.file.write_all_at(&block.bytes, block.header.offset) {
+            return Err(self.write_failed(error));
+        }
+        self.unsynced = true;
+        if durability == Durability::Synced && !mutant!("wal-no-sync-before-ack") {
+            self.sync_data()?;
+        }
+        self.tail.advance(&block);
+        self.marked = block.header.items == 0;
+        count(&store.counters.batches, count_batches);
+        count(&store.counters.blocks, 1);
+        count(&store.counters.block_bytes, block.bytes.len() as u64);
+        count(&store.counters.payload_bytes, u64::from(block.header.payload_len));
+        let lsn = block.header.lsn;
+        let mut state = store.state.write();
+        let seq = self.tail.header.id.seq;
+        if fresh {
+            let bytes = store.options.segment_bytes;
+            state.segments.insert(seq, Segment { file: self.segment.clone(), bytes });
+        }
+        state.index.apply(&block.items, seq, block.header.payload_offset());
+        state.recent.push(seq, block.header.offset, block.bytes);
+        state.written = lsn;
+        if durability == Durability::Synced {
+            state.synced = lsn;
+        }
+        drop(state);
+        if durability == Durability::Synced {
+            self.seal_old();
+        }
+        Ok(lsn)
+    }
+
+    /// Makes everything written durable.
+    pub(crate) fn sync(&mut self) -> Result<Lsn> {
+        self.store.check_alive()?;
+        if self.unsynced {
+            self.sync_data()?;
+        }
+        let mut state = self.store.state.write();
+        state.synced = state.written;
+        let synced = state.synced;
+        drop(state);
+        self.seal_old();
+        Ok(synced)
+    }
+
+    /// Whether a mark would protect the last block: see [`crate::Wal::mark`].
+    pub(crate) fn wants_mark(&self) -> bool {
+        !self.marked && !self.unsynced
+    }
+
+    /// Writes a block without items that says that all before it is durable.
+    pub(crate) fn mark(&mut self) -> Result<()> {
+        if self.wants_mark() {
+            self.commit(Vec::new(), Durability::Synced)?;
+        }
+        Ok(())
+    }
+
+    fn sync_data(&mut self) -> Result<()> {
+        count(&self.store.counters.syncs, 1);
+        if let Err(source) = self.segment.file.sync_data() {
+            if mutant!("wal-sync-error-swallowed") {
+                return Ok(());
+            }
+            self.store.poison();
+            let what = format!("sync {}", self.segment.id.name().display());
+            return Err(Error::Io { what, source });
+        }
+        self.unsynced = false;
+        Ok(())
+    }
+
+    /// Goes on in the next segment. Everything in the full one is durable first: the first block
+    /// of a segment is the evidence that the one before is complete.
+    fn roll(&mut self, frees_space: bool) -> Result<()> {
+        if self.unsynced && !mutant!("wal-roll-no-sync") {
+            self.sync_data()?;
+            let mut state = self.store.state.write();
+            state.synced = state.written;
+        }
+        let store = &self.store;
+        let next = store.pool.take(&store.dir, &store.options, &store.counters, frees_space)?;
+        let tail = self.tail.roll(next.header, next.bytes);
+        let full = std::mem::replace(&mut self.tail, tail);
+        let segment = std::mem::replace(&mut self.segment, next.segment);
+        self.unsynced = false;
+        if let Some(seal) = full.seal() {
+            store.pool.seal(&store.dir, &store.counters, segment, seal);
+        }
+        Ok(())
+    }
+
+    /// Seals what earlier runs left, now that a durable block in a new segment made the cut final.
+    fn seal_old(&mut self) {
+        for (segment, seal) in self.unsealed.drain(..) {
+            self.store.pool.seal(&self.store.dir, &self.store.counters, segment, seal);
+        }
+    }
+
+    fn write_failed(&self, source: io::Error) -> Error {
+        if matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            return Error::DiskFull;
+        }
+        self.store.poison();
+        let what = format!("write {}", self.segment.id.name().display());
+        Error::Io { what, source }
+    }
+}

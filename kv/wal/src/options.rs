@@ -1,0 +1,106 @@
+//! How a log is set up: [`Options`].
+
+use crate::error::{Error, Result};
+use crate::segment::HEADER_BYTES;
+
+/// What recovery does with the last block when it is damaged and nothing says whether it was
+/// ever acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TailPolicy {
+    /// There is no other replica: cut it off and report it.
+    Single,
+    /// There are other replicas: keep its entries as faulty where their names are readable, so
+    /// that peers decide; cut it off and report it where they are not.
+    Replicated,
+}
+
+/// How a log is set up. Sizes are in bytes.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whose log it is. A log opened under another number is refused.
+    pub store_id: u64,
+    /// Makes the segments' uids differ from those of other logs of this store. Any value.
+    pub seed: u64,
+    /// The size of a segment file; a multiple of `block_align`, 16 KiB to 1 GiB.
+    pub segment_bytes: u64,
+    /// Blocks start at multiples of this; a power of two, 512 to 4096. With less than the unit
+    /// that the disk writes atomically, a torn write can damage the block before.
+    pub block_align: u64,
+    /// How many bytes of batches are committed together at most.
+    pub group_bytes_max: u64,
+    /// Entries at least this long are stored with LZ4 where that saves an eighth; `None`: never.
+    pub compress_bytes_min: Option<usize>,
+    /// How many prepared segments wait in the pool; at least 1, the last of which is kept for
+    /// batches that free space.
+    pub pool_segments: usize,
+    /// Whether purged segments become prepared ones. Otherwise they are removed.
+    pub recycle: bool,
+    /// Encoded blocks kept in memory for reading.
+    pub cache_bytes: usize,
+    /// Threads that read segments during recovery; 1 reads them in the caller's.
+    pub recovery_threads: usize,
+    /// What recovery does with a damaged last block.
+    pub tail: TailPolicy,
+    /// Whether recovery checks every entry's bytes, or leaves that to reads and to the scrubber.
+    pub verify_all: bool,
+    /// `purge` rewrites old entries only while the log is larger than this.
+    pub purge_bytes: u64,
+    /// A group with at most this many live bytes in old segments is rewritten by `purge`; one
+    /// with more is reported as blocking it.
+    pub straggler_bytes_max: u64,
+    /// What one `purge` rewrites at most.
+    pub rewrite_bytes_max: u64,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            store_id: 0,
+            seed: 0,
+            segment_bytes: 64 << 20,
+            block_align: 4096,
+            group_bytes_max: 1 << 20,
+            compress_bytes_min: Some(8 << 10),
+            pool_segments: 2,
+            recycle: true,
+            cache_bytes: 32 << 20,
+            recovery_threads: 4,
+            tail: TailPolicy::Replicated,
+            verify_all: false,
+            purge_bytes: 1 << 30,
+            straggler_bytes_max: 64 << 10,
+            rewrite_bytes_max: 32 << 20,
+        }
+    }
+}
+
+impl Options {
+    /// Checks that the values make sense together.
+    ///
+    /// # Errors
+    /// [`Error::InvalidOption`] names the first one that does not.
+    pub fn validate(&self) -> Result<()> {
+        let invalid = |name, why| Err(Error::InvalidOption { name, why });
+        if !self.block_align.is_power_of_two() || !(512..=4096).contains(&self.block_align) {
+            return invalid("block_align", "must be 512, 1024, 2048 or 4096");
+        }
+        if !(16 << 10..=1 << 30).contains(&self.segment_bytes)
+            || !self.segment_bytes.is_multiple_of(HEADER_BYTES)
+        {
+            return invalid("segment_bytes", "must be a multiple of 4096, 16 KiB to 1 GiB");
+        }
+        if self.pool_segments == 0 {
+            return invalid("pool_segments", "must be at least 1");
+        }
+        if self.recovery_threads == 0 {
+            return invalid("recovery_threads", "must be at least 1");
+        }
+        Ok(())
+    }
+
+    /// The largest batch: several must fit into a segment beside its header and footer.
+    #[must_use]
+    pub fn batch_bytes_max(&self) -> u64 {
+        (self.segment_bytes - 2 * HEADER_BYTES) / 4
+    }
+}

@@ -1,0 +1,221 @@
+//! Reads one segment: from its footer if that is good, else block by block.
+//!
+//! Where a block's header is bad, the walk goes on at the next place that holds a good one, so
+//! that later blocks can testify for it. A page that the disk refuses to read counts as zeros and
+//! is remembered: it must never pass for a torn write.
+
+use std::io;
+use std::ops::Range;
+
+use crate::block::{BLOCK_HEADER_BYTES, BlockHeader, decode_summary};
+use crate::dir::SegmentFile;
+use crate::error::{Error, Result};
+use crate::fs::File;
+use crate::record::{Item, RunKind, entry_crc};
+use crate::segment::{HEADER_BYTES, SegmentHeader, Trailer, decode_footer};
+
+/// A block that was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    pub(crate) header: BlockHeader,
+    /// `None` where the index is bad.
+    pub(crate) items: Option<Vec<Item>>,
+}
+
+/// What is in a segment.
+#[derive(Debug)]
+pub(crate) struct Scan {
+    pub(crate) segment: SegmentFile,
+    pub(crate) file_len: u64,
+    /// `None` where it is bad in both places.
+    pub(crate) header: Option<SegmentHeader>,
+    /// Whether the blocks are from the footer.
+    pub(crate) sealed: bool,
+    /// In the order of their offsets.
+    pub(crate) blocks: Vec<Found>,
+    /// Where the disk refused to read.
+    pub(crate) unreadable: Vec<Range<u64>>,
+}
+
+/// Reads in pieces; see the module for what happens to unreadable pages.
+struct PageReader<'a> {
+    file: &'a dyn File,
+    len: u64,
+    piece: Vec<u8>,
+    piece_start: u64,
+    unreadable: Vec<Range<u64>>,
+}
+
+const PIECE: u64 = 1 << 20;
+const PAGE: u64 = 4096;
+
+impl PageReader<'_> {
+    /// The bytes of a range inside the file.
+    fn read(&mut self, range: Range<u64>) -> io::Result<&[u8]> {
+        let piece_end = self.piece_start + self.piece.len() as u64;
+        if range.start < self.piece_start || range.end > piece_end {
+            let end = (range.start + PIECE).max(range.end).min(self.len);
+            self.piece.clear();
+            self.piece.resize((end - range.start) as usize, 0);
+            self.piece_start = range.start;
+            read_pages(self.file, range.start, &mut self.piece, &mut self.unreadable)?;
+        }
+        let start = (range.start - self.piece_start) as usize;
+        Ok(&self.piece[start..start + (range.end - range.start) as usize])
+    }
+}
+
+/// Fills `buf`; unreadable pages stay zero and are noted.
+fn read_pages(
+    file: &dyn File,
+    offset: u64,
+    buf: &mut [u8],
+    unreadable: &mut Vec<Range<u64>>,
+) -> io::Result<()> {
+    if file.read_exact_at(buf, offset).is_ok() {
+        return Ok(());
+    }
+    let mut at = offset;
+    while at < offset + buf.len() as u64 {
+        let end = ((at / PAGE + 1) * PAGE).min(offset + buf.len() as u64);
+        let page = &mut buf[(at - offset) as usize..(end - offset) as usize];
+        match file.read_exact_at(page, at) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(error),
+            Err(_) => {
+                page.fill(0);
+                unreadable.push(at..end);
+            }
+            Ok(()) => {}
+        }
+        at = end;
+    }
+    Ok(())
+}
+
+/// Scans a segment. With `verify`, the blocks are walked even if the footer is good.
+pub(crate) fn scan(segment: SegmentFile, verify: bool) -> Result<Scan> {
+    let what = format!("read {}", segment.id.name().display());
+    scan_file(segment, verify).map_err(Error::io(what))
+}
+
+fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
+    let file_len = segment.file.len()?;
+    let file = segment.file.clone();
+    let mut pages = PageReader {
+        file: &*file,
+        len: file_len,
+        piece: Vec::new(),
+        piece_start: 0,
+        unreadable: Vec::new(),
+    };
+    let mut page = vec![0; HEADER_BYTES.min(file_len) as usize];
+    read_pages(&*file, 0, &mut page, &mut pages.unreadable)?;
+    let mut header = SegmentHeader::decode(&page);
+    let (trailer, footer) = read_footer(&segment, file_len, &mut pages.unreadable)?;
+    header = header.or(trailer.map(|trailer| trailer.header));
+    let mut sealed = false;
+    let mut blocks = Vec::new();
+    if let Some(summaries) = footer {
+        sealed = true;
+        blocks = summaries
+            .into_iter()
+            .map(|(header, items)| Found { header, items: Some(items) })
+            .collect();
+    }
+    if !sealed || verify {
+        let align = header.map_or(512, |header| u64::from(header.block_align));
+        let walked = walk(&mut pages, segment.id.uid, align)?;
+        if !sealed {
+            blocks = walked;
+        }
+    }
+    let unreadable = pages.unreadable;
+    Ok(Scan { segment, file_len, header, sealed, blocks, unreadable })
+}
+
+type Summaries = Vec<(BlockHeader, Vec<Item>)>;
+
+/// The trailer and the footer, as far as they are good.
+fn read_footer(
+    segment: &SegmentFile,
+    file_len: u64,
+    unreadable: &mut Vec<Range<u64>>,
+) -> io::Result<(Option<Trailer>, Option<Summaries>)> {
+    if file_len < 2 * HEADER_BYTES {
+        return Ok((None, None));
+    }
+    let mut page = vec![0; HEADER_BYTES as usize];
+    let at = file_len - HEADER_BYTES;
+    read_pages(&*segment.file, at, &mut page, unreadable)?;
+    let trailer = Trailer::decode(&page).filter(|trailer| {
+        trailer.header.id == segment.id
+            && trailer.footer_offset.saturating_add(u64::from(trailer.footer_len)) <= at
+    });
+    let Some(trailer) = trailer else { return Ok((None, None)) };
+    let mut footer = vec![0; trailer.footer_len as usize];
+    read_pages(&*segment.file, trailer.footer_offset, &mut footer, unreadable)?;
+    let summaries = decode_footer(&trailer, &footer);
+    Ok((Some(trailer), summaries))
+}
+
+/// Finds the blocks from the first to the last good header.
+fn walk(pages: &mut PageReader<'_>, uid: u64, align: u64) -> io::Result<Vec<Found>> {
+    let mut blocks = Vec::new();
+    let mut at = HEADER_BYTES;
+    while at + BLOCK_HEADER_BYTES as u64 <= pages.len {
+        let bytes = pages.read(at..at + BLOCK_HEADER_BYTES as u64)?;
+        let header =
+            BlockHeader::decode(bytes).filter(|header| header.uid == uid && header.offset == at);
+        match header.filter(|header| header.end() <= pages.len) {
+            Some(header) => {
+                let index_at = at + BLOCK_HEADER_BYTES as u64;
+                let index = pages.read(index_at..index_at + u64::from(header.index_len))?;
+                let items = header.items(index);
+                at = header.end();
+                blocks.push(Found { header, items });
+            }
+            None => at += align,
+        }
+    }
+    Ok(blocks)
+}
+
+/// The header and items of the block before, from a block's mirror.
+pub(crate) fn read_mirror(
+    file: &dyn File,
+    header: &BlockHeader,
+) -> Option<(BlockHeader, Vec<Item>)> {
+    let mut mirror = vec![0; header.mirror_len as usize];
+    file.read_exact_at(&mut mirror, header.mirror_offset()).ok()?;
+    if crc32c::crc32c(&mirror) != header.mirror_crc {
+        return None;
+    }
+    decode_summary(&mirror)
+}
+
+/// An entry of a block whose bytes do not match.
+pub(crate) type BadEntry = (crate::id::GroupId, u64, u64);
+
+/// Checks the entries of a block; gives (group, index, term) of the bad ones. Bytes that cannot
+/// be read are bad.
+pub(crate) fn bad_entries(file: &dyn File, header: &BlockHeader, items: &[Item]) -> Vec<BadEntry> {
+    let mut bad = Vec::new();
+    let mut buf = Vec::new();
+    let mut offset = header.payload_offset();
+    for item in items {
+        let Item::Run(run) = item else { continue };
+        if run.kind == RunKind::Faulty {
+            continue;
+        }
+        for (index, term, at, stored) in run.placed(offset) {
+            buf.clear();
+            buf.resize(stored.len as usize, 0);
+            let read = file.read_exact_at(&mut buf, at);
+            if read.is_err() || entry_crc(header.uid, run.group, index, &buf) != stored.crc {
+                bad.push((run.group, index, term));
+            }
+        }
+        offset += run.payload_len();
+    }
+    bad
+}

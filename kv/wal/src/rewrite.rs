@@ -1,0 +1,145 @@
+//! Carries out a purge: rewrites what is left in old segments, then frees these.
+//!
+//! Order, each step durable before the next: the rewritten entries; the record that the segments
+//! are not needed; their removal.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::appender::{Appender, Durability};
+use crate::batch::Ops;
+use crate::error::{Error, Result};
+use crate::group::{Group, Slot};
+use crate::id::GroupId;
+use crate::metrics::count;
+use crate::purge::{PurgePlan, plan};
+use crate::record::{Item, RunKind, Stored, entry_crc};
+use mutant::mutant;
+
+/// What is rewritten in one block at most.
+const CHUNK: u64 = 256 << 10;
+
+impl Appender {
+    /// Plans a purge of all segments but the current one.
+    pub(crate) fn plan_purge(&self) -> PurgePlan {
+        plan(&self.store.state.read(), self.seq(), &self.store.options)
+    }
+
+    /// Rewrites a part of what a group has below `limit`; 0 if nothing is left.
+    pub(crate) fn rewrite_some(&mut self, id: GroupId, limit: u32) -> Result<u64> {
+        let (entries, keys) = {
+            let state = self.store.state.read();
+            let Some(group) = state.index.group(id) else { return Ok(0) };
+            (old_entries(group, limit, self.chunk()), old_keys(group, limit, self.chunk()))
+        };
+        if entries.is_empty() && keys.is_empty() {
+            return Ok(0);
+        }
+        let mut ops = Ops::default();
+        let mut bytes = 0;
+        for (index, term, slot) in entries {
+            bytes += slot.bytes();
+            let stored = self.read_stored(id, index, slot)?;
+            let lost = Stored { len: 0, crc: 0, lz4: false };
+            match &stored {
+                Some(data) => {
+                    let kind = RunKind::Rewrite;
+                    ops.place_stored(kind, id, (index, term), (slot.stored(), data));
+                }
+                None => ops.place_stored(RunKind::Faulty, id, (index, term), (lost, &[])),
+            }
+        }
+        for (key, value) in keys {
+            bytes += (key.len() + value.len()) as u64;
+            ops.items.push(Item::Put { group: id, key, value });
+        }
+        self.commit(vec![ops], Durability::Deferred)?;
+        count(&self.store.counters.rewritten_bytes, bytes);
+        Ok(bytes)
+    }
+
+    fn chunk(&self) -> u64 {
+        CHUNK.min(self.store.options.batch_bytes_max() / 4)
+    }
+
+    /// An entry's stored bytes, or `None` if they are damaged. A disk that refuses to read stops
+    /// the purge: it may answer again later.
+    fn read_stored(&self, group: GroupId, index: u64, slot: Slot) -> Result<Option<Vec<u8>>> {
+        if slot.is_faulty() {
+            return Ok(None);
+        }
+        let file = self.store.state.read().segments[&slot.seq].file.clone();
+        let mut bytes = vec![0; slot.len() as usize];
+        let what = format!("read {}", file.id.name().display());
+        file.file.read_exact_at(&mut bytes, u64::from(slot.offset)).map_err(Error::io(what))?;
+        let good = entry_crc(file.id.uid, group, index, &bytes) == slot.crc;
+        Ok((good || mutant!("wal-rewrite-unchecked")).then_some(bytes))
+    }
+
+    /// Frees the segments that nothing needs; gives their number.
+    pub(crate) fn free_segments(&mut self) -> Result<usize> {
+        let (first, limit) = {
+            let state = self.store.state.read();
+            let oldest = state.index.usage().oldest().unwrap_or(self.seq());
+            (state.first_seq, oldest.min(self.seq()))
+        };
+        if limit <= first {
+            return Ok(0);
+        }
+        if mutant!("wal-purge-before-record") {
+            self.release(limit)?;
+        }
+        let mut ops = Ops::default();
+        ops.items.push(Item::PurgedTo { seq: limit });
+        self.commit(vec![ops], Durability::Synced)?;
+        self.release(limit)
+    }
+
+    /// Removes or recycles the segments below `limit`.
+    fn release(&mut self, limit: u32) -> Result<usize> {
+        let store = Arc::clone(&self.store);
+        let freed: Vec<_> = {
+            let mut state = store.state.write();
+            state.first_seq = limit;
+            let kept = state.segments.split_off(&limit);
+            std::mem::replace(&mut state.segments, kept).into_values().collect()
+        };
+        let count = freed.len();
+        let (mut reuse, mut remove): (Vec<PathBuf>, Vec<PathBuf>) = (Vec::new(), Vec::new());
+        for segment in freed {
+            // A file that somebody still reads, or that was cut short, is not for writing again.
+            let alone = Arc::strong_count(&segment.file.file) == 1;
+            let whole = segment.file.file.len().ok() == Some(store.options.segment_bytes);
+            let names =
+                if store.options.recycle && alone && whole { &mut reuse } else { &mut remove };
+            names.push(segment.file.id.name());
+        }
+        remove.extend(store.pool.recycle(reuse, &store.options));
+        store.dir.remove(&remove)?;
+        Ok(count)
+    }
+}
+
+/// The first entries of a group that are below `limit`, up to about `chunk` bytes.
+fn old_entries(group: &Group, limit: u32, chunk: u64) -> Vec<(u64, u64, Slot)> {
+    let mut bytes = 0;
+    let old = group.entries().filter(|(_, _, slot)| slot.seq < limit);
+    old.take_while(|(_, _, slot)| {
+        let fits = bytes == 0 || bytes + slot.bytes() <= chunk;
+        bytes += slot.bytes();
+        fits
+    })
+    .collect()
+}
+
+fn old_keys(group: &Group, limit: u32, chunk: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut bytes = 0;
+    let old = group.keys().iter().filter(|kv| kv.seq < limit);
+    old.take_while(|kv| {
+        let fits = bytes == 0 || bytes + kv.bytes() <= chunk;
+        bytes += kv.bytes();
+        fits
+    })
+    .map(|kv| (kv.key.to_vec(), kv.value.to_vec()))
+    .collect()
+}

@@ -1,0 +1,354 @@
+//! The log for threads: [`SharedWal`].
+//!
+//! Group commit: whoever finds nobody committing leads. It takes what waits, writes it as one
+//! block, syncs once, tells everyone, and passes the lead to the first that came meanwhile. So a
+//! single writer commits in its own thread, and many share a sync.
+//!
+//! Two threads belong to it: one prepares and seals segments; the other leads for batches that
+//! nobody waits for, and writes the mark when the log falls idle.
+
+mod queue;
+
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::appender::{Appender, Durability};
+use crate::batch::{LogBatch, Ops};
+use crate::entry::WalEntry;
+use crate::error::{Error, Result};
+use crate::fs::Fs;
+use crate::id::Lsn;
+use crate::index::Bounds;
+use crate::options::Options;
+use crate::purge::PurgeReport;
+use crate::reader::WalReader;
+use crate::recovery::RecoveryReport;
+use crate::store::Store;
+use crate::wal::open;
+use queue::{Notify, Queue, Request, Waiter, echo};
+
+/// Batches that wait together are at most this many bytes; more are refused as
+/// [`Error::Busy`].
+const QUEUE_BYTES_MAX: u64 = 64 << 20;
+
+/// How long the log is idle before the mark is written.
+const MARK_AFTER: Duration = Duration::from_millis(5);
+
+/// A log of many groups that many threads use. Clones are handles to the same log, which is
+/// closed with the last one. It reads as a [`WalReader`] does.
+pub struct SharedWal<E> {
+    reader: WalReader<E>,
+    owner: Arc<Owner>,
+}
+
+/// Ends the threads when the last handle goes.
+struct Owner {
+    shared: Arc<Shared>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+struct Shared {
+    store: Arc<Store>,
+    appender: Mutex<Appender>,
+    queue: Mutex<Queue>,
+    /// Wakes the writer thread.
+    work: Condvar,
+}
+
+impl<E> Clone for SharedWal<E> {
+    fn clone(&self) -> SharedWal<E> {
+        SharedWal { reader: self.reader.clone(), owner: Arc::clone(&self.owner) }
+    }
+}
+
+impl<E> Deref for SharedWal<E> {
+    type Target = WalReader<E>;
+
+    fn deref(&self) -> &WalReader<E> {
+        &self.reader
+    }
+}
+
+impl<E: WalEntry> SharedWal<E> {
+    /// Opens the log in a folder as [`crate::Wal::open`] does, and starts its threads.
+    ///
+    /// # Errors
+    /// As there; and [`Error::Io`] if a thread cannot be started.
+    pub fn open(
+        fs: Arc<dyn Fs>,
+        dir: &Path,
+        options: Options,
+    ) -> Result<(SharedWal<E>, RecoveryReport)> {
+        let (appender, report) = open(fs, dir, options)?;
+        let store = Arc::clone(&appender.store);
+        let shared = Arc::new(Shared {
+            store: Arc::clone(&store),
+            appender: Mutex::new(appender),
+            queue: Mutex::default(),
+            work: Condvar::new(),
+        });
+        let owner = Owner { shared: Arc::clone(&shared), threads: Mutex::default() };
+        store.pool.set_threaded();
+        let pool = Arc::clone(&store);
+        owner.spawn("wal-pool", move || {
+            pool.pool.work(&pool.dir, &pool.options, &pool.counters);
+        })?;
+        owner.spawn("wal-writer", move || shared.work())?;
+        Ok((SharedWal { reader: WalReader::new(store), owner: Arc::new(owner) }, report))
+    }
+
+    /// Writes a batch and waits for it.
+    ///
+    /// # Errors
+    /// As [`crate::Wal::write`]; and [`Error::Busy`] if too much waits.
+    pub fn write(&self, batch: LogBatch<E>, durability: Durability) -> Result<Lsn> {
+        let shared = &self.owner.shared;
+        let waiter = Arc::new(Waiter::default());
+        let request =
+            shared.request(batch.into_ops(), durability, Notify::Waiter(Arc::clone(&waiter)))?;
+        let lead = shared.enqueue(request, |queue| std::mem::replace(&mut queue.leading, true))?;
+        if !lead {
+            shared.lead(false);
+        }
+        loop {
+            match waiter.wait() {
+                Some(result) => return result,
+                None => shared.lead(false),
+            }
+        }
+    }
+
+    /// Hands in a batch; `done` is called, in another thread, once it is written as asked, or
+    /// refused. Batches handed in one after another are written in this order.
+    ///
+    /// # Errors
+    /// [`Error::Busy`], [`Error::TooLarge`], [`Error::Poisoned`]: at once, and `done` is dropped.
+    pub fn submit(
+        &self,
+        batch: LogBatch<E>,
+        durability: Durability,
+        done: impl FnOnce(Result<Lsn>) + Send + 'static,
+    ) -> Result<()> {
+        let shared = &self.owner.shared;
+        let request = shared.request(batch.into_ops(), durability, Notify::Call(Box::new(done)))?;
+        let leading = shared.enqueue(request, |queue| {
+            queue.writer_leads |= !queue.leading;
+            std::mem::replace(&mut queue.leading, true)
+        })?;
+        if !leading {
+            shared.work.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Makes all that was written durable.
+    ///
+    /// # Errors
+    /// Any error closes the log for good.
+    pub fn sync(&self) -> Result<Lsn> {
+        self.owner.shared.appender.lock().sync()
+    }
+
+    /// Frees old segments as [`crate::Wal::purge`] does. Writers get their turn in between.
+    ///
+    /// # Errors
+    /// As [`SharedWal::write`].
+    pub fn purge(&self) -> Result<PurgeReport> {
+        let appender = &self.owner.shared.appender;
+        let plan = appender.lock().plan_purge();
+        let mut report = PurgeReport { blocked_by: plan.blocked_by, ..PurgeReport::default() };
+        for group in plan.rewrite {
+            loop {
+                match appender.lock().rewrite_some(group, plan.limit)? {
+                    0 => break,
+                    bytes => report.rewritten_bytes += bytes,
+                }
+            }
+        }
+        report.freed = appender.lock().free_segments()?;
+        Ok(report)
+    }
+
+    /// A reader for other owners.
+    #[must_use]
+    pub fn reader(&self) -> WalReader<E> {
+        self.reader.clone()
+    }
+}
+
+impl Shared {
+    fn request(&self, mut ops: Ops, durability: Durability, notify: Notify) -> Result<Request> {
+        self.store.check_alive()?;
+        if let Some(bytes_min) = self.store.options.compress_bytes_min {
+            ops.compress(bytes_min);
+        }
+        let bytes = ops.bytes_max();
+        let limit = self.store.options.batch_bytes_max();
+        if bytes > limit {
+            return Err(Error::TooLarge { bytes, limit });
+        }
+        Ok(Request { ops, bytes, durability, notify })
+    }
+
+    fn enqueue<T>(&self, request: Request, then: impl FnOnce(&mut Queue) -> T) -> Result<T> {
+        let mut queue = self.queue.lock();
+        if queue.stop {
+            return Err(Error::Poisoned);
+        }
+        if queue.bytes + request.bytes > QUEUE_BYTES_MAX {
+            return Err(Error::Busy);
+        }
+        queue.bytes += request.bytes;
+        queue.waiting.push_back(request);
+        Ok(then(&mut queue))
+    }
+
+    /// Commits groups until nothing waits or, unless this is the writer thread, until one group
+    /// is done and another thread can lead.
+    fn lead(&self, is_writer: bool) {
+        loop {
+            let mut appender = self.appender.lock();
+            let options = &self.store.options;
+            let bytes_max = options.group_bytes_max.min(options.batch_bytes_max());
+            let group = self.queue.lock().take_group(bytes_max);
+            let told = commit(&mut appender, group);
+            drop(appender);
+            let go_on = self.pass_on(is_writer);
+            for (notify, result) in told {
+                notify.tell(result);
+            }
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// Gives the lead to who waits first; true if it stays here.
+    fn pass_on(&self, is_writer: bool) -> bool {
+        let mut queue = self.queue.lock();
+        queue.writer_leads = false;
+        queue.unmarked = true;
+        let wake_writer = std::mem::take(&mut queue.writer_asleep);
+        let stays = match queue.waiting.front().map(|request| &request.notify) {
+            None => {
+                queue.leading = false;
+                false
+            }
+            Some(Notify::Waiter(waiter)) => {
+                waiter.lead();
+                false
+            }
+            Some(Notify::Call(_)) => {
+                queue.writer_leads = true;
+                is_writer
+            }
+        };
+        if wake_writer || queue.writer_leads && !is_writer {
+            self.work.notify_one();
+        }
+        stays
+    }
+
+    /// The writer thread.
+    fn work(&self) {
+        let mut queue = self.queue.lock();
+        loop {
+            if queue.writer_leads {
+                drop(queue);
+                self.lead(true);
+                queue = self.queue.lock();
+            } else if queue.stop && !queue.leading {
+                drop(queue);
+                // Nothing waits any more; an error here only leaves the last block unprotected.
+                let _ = self.appender.lock().mark();
+                return;
+            } else if queue.unmarked {
+                let timed_out = self.work.wait_for(&mut queue, MARK_AFTER).timed_out();
+                if timed_out && !queue.leading {
+                    queue.unmarked = false;
+                    drop(queue);
+                    // An error has closed the log, and the next write says so.
+                    let _ = self.appender.lock().mark();
+                    queue = self.queue.lock();
+                }
+            } else {
+                queue.writer_asleep = true;
+                self.work.wait(&mut queue);
+                queue.writer_asleep = false;
+            }
+        }
+    }
+}
+
+/// Commits a group; gives what to tell each of it.
+fn commit(appender: &mut Appender, group: Vec<Request>) -> Vec<(Notify, Result<Lsn>)> {
+    let mut told = Vec::with_capacity(group.len());
+    let mut accepted = Vec::with_capacity(group.len());
+    let mut batches = Vec::with_capacity(group.len());
+    let mut durability = Durability::Deferred;
+    {
+        let state = appender.store.state.read();
+        let mut bounds = Bounds::default();
+        for request in group {
+            match state.index.check(&request.ops.items, &mut bounds) {
+                Ok(()) => {
+                    if request.durability == Durability::Synced {
+                        durability = Durability::Synced;
+                    }
+                    batches.push(request.ops);
+                    accepted.push(request.notify);
+                }
+                Err(error) => told.push((request.notify, Err(error))),
+            }
+        }
+    }
+    if accepted.is_empty() {
+        return told;
+    }
+    match appender.commit(batches, durability) {
+        Ok(lsn) => told.extend(accepted.into_iter().map(|notify| (notify, Ok(lsn)))),
+        Err(error) => {
+            let mut echoed = echo(&error);
+            let mut first = Some(error);
+            for notify in accepted {
+                let again = echo(&echoed);
+                let error = first.take().unwrap_or_else(|| std::mem::replace(&mut echoed, again));
+                told.push((notify, Err(error)));
+            }
+        }
+    }
+    told
+}
+
+impl Owner {
+    fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
+        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        self.threads.lock().push(thread.map_err(Error::io(format!("start thread {name}")))?);
+        Ok(())
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.shared.queue.lock().stop = true;
+        self.shared.work.notify_all();
+        let mut threads = std::mem::take(&mut *self.threads.lock());
+        let here = std::thread::current().id();
+        // The writer first: it may still need segments. A callback that holds the last handle
+        // drops it in the writer thread, which cannot wait for itself.
+        while let Some(thread) = threads.pop() {
+            if thread.thread().id() != here {
+                // A panic of that thread was reported when it happened.
+                let _ = thread.join();
+            }
+            if threads.len() == 1 {
+                self.shared.store.pool.stop();
+            }
+        }
+    }
+}

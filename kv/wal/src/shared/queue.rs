@@ -1,0 +1,120 @@
+//! Batches that wait for a group commit, and who is told when it is done.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::appender::Durability;
+use crate::batch::Ops;
+use crate::error::{Error, Result};
+use crate::id::Lsn;
+
+/// Who is told about a batch.
+pub(super) enum Notify {
+    /// A thread that waits.
+    Waiter(Arc<Waiter>),
+    /// A function that is called.
+    Call(Box<dyn FnOnce(Result<Lsn>) + Send>),
+}
+
+/// A batch that waits.
+pub(super) struct Request {
+    pub(super) ops: Ops,
+    pub(super) bytes: u64,
+    pub(super) durability: Durability,
+    pub(super) notify: Notify,
+}
+
+/// What waits, and who commits.
+#[derive(Default)]
+pub(super) struct Queue {
+    pub(super) waiting: VecDeque<Request>,
+    /// Bytes of these.
+    pub(super) bytes: u64,
+    /// Whether somebody commits now, or was told to.
+    pub(super) leading: bool,
+    /// Whether that is the writer thread.
+    pub(super) writer_leads: bool,
+    /// Whether something was written since the last mark.
+    pub(super) unmarked: bool,
+    /// Whether the writer thread waits without a time limit.
+    pub(super) writer_asleep: bool,
+    /// The size of the last group; who was in it is likely to come again.
+    pub(super) last_group: usize,
+    pub(super) stop: bool,
+}
+
+impl Queue {
+    /// Takes the requests of the next block: at least one, and more while they fit.
+    pub(super) fn take_group(&mut self, bytes_max: u64) -> Vec<Request> {
+        let mut bytes = 0;
+        let count = self.waiting.iter().take_while(|request| {
+            bytes += request.bytes;
+            bytes <= bytes_max
+        });
+        let count = count.count().max(1).min(self.waiting.len());
+        let group: Vec<Request> = self.waiting.drain(..count).collect();
+        self.bytes -= group.iter().map(|request| request.bytes).sum::<u64>();
+        self.last_group = group.len();
+        group
+    }
+}
+
+/// A thread that waits for its batch.
+#[derive(Default)]
+pub(super) struct Waiter {
+    news: Mutex<News>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+enum News {
+    #[default]
+    None,
+    /// The batch is done.
+    Done(Result<Lsn>),
+    /// The thread is to commit what waits, its own batch included.
+    Lead,
+}
+
+impl Waiter {
+    /// Waits; `None` says that the thread is to lead.
+    pub(super) fn wait(&self) -> Option<Result<Lsn>> {
+        let mut news = self.news.lock();
+        loop {
+            match std::mem::take(&mut *news) {
+                News::None => self.changed.wait(&mut news),
+                News::Done(result) => return Some(result),
+                News::Lead => return None,
+            }
+        }
+    }
+
+    pub(super) fn lead(&self) {
+        *self.news.lock() = News::Lead;
+        self.changed.notify_one();
+    }
+
+    fn done(&self, result: Result<Lsn>) {
+        *self.news.lock() = News::Done(result);
+        self.changed.notify_one();
+    }
+}
+
+impl Notify {
+    pub(super) fn tell(self, result: Result<Lsn>) {
+        match self {
+            Notify::Waiter(waiter) => waiter.done(result),
+            Notify::Call(call) => call(result),
+        }
+    }
+}
+
+/// The error for the others of a group: an I/O error is told once, and has closed the log.
+pub(super) fn echo(error: &Error) -> Error {
+    match error {
+        Error::DiskFull => Error::DiskFull,
+        _ => Error::Poisoned,
+    }
+}

@@ -1,0 +1,191 @@
+//! The end of the log: forms blocks, without writing them.
+//!
+//! Invariants: blocks follow each other in lsn and offset; a block that could not be written is
+//! formed again at the same place, as if it had never been; the first block of each segment
+//! carries a start item.
+
+use crate::batch::Ops;
+use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
+use crate::id::Lsn;
+use crate::record::{Item, RunKind, Start, entry_crc};
+use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentId, Trailer, align_up, push_summary};
+use mutant::mutant;
+
+/// Where the next block goes.
+#[derive(Clone, Debug)]
+pub(crate) struct Tail {
+    pub(crate) header: SegmentHeader,
+    /// Usable bytes of the segment's file.
+    segment_bytes: u64,
+    /// Where the next block starts.
+    pub(crate) offset: u64,
+    pub(crate) next_lsn: Lsn,
+    /// The checksum of the last block's header.
+    prev_crc: u32,
+    /// Header and index of the last block, for the next one's mirror.
+    summary: Vec<u8>,
+    /// The segment of the last block.
+    prev: SegmentId,
+    /// The summaries of this segment's blocks.
+    footer: Vec<u8>,
+    first_lsn: Lsn,
+}
+
+/// The end of a log that a tail continues.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct End {
+    /// The last block; 0 for none.
+    pub(crate) lsn: Lsn,
+    pub(crate) crc: u32,
+    pub(crate) summary: Vec<u8>,
+    /// Its segment.
+    pub(crate) seq: u32,
+    pub(crate) uid: u64,
+}
+
+/// A block that is ready to be written.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) header: BlockHeader,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// What turns a full segment into a sealed one.
+#[derive(Clone, Debug)]
+pub(crate) struct Seal {
+    pub(crate) trailer: Trailer,
+    pub(crate) footer: Vec<u8>,
+}
+
+impl Tail {
+    /// The tail of a log that ends with `end`, in a segment without blocks.
+    pub(crate) fn new(header: SegmentHeader, segment_bytes: u64, end: End) -> Tail {
+        Tail {
+            header,
+            segment_bytes,
+            offset: HEADER_BYTES,
+            next_lsn: end.lsn.next(),
+            prev_crc: end.crc,
+            summary: end.summary,
+            prev: SegmentId { seq: end.seq, uid: end.uid },
+            footer: Vec::new(),
+            first_lsn: end.lsn.next(),
+        }
+    }
+
+    /// The same log's tail in the next segment.
+    pub(crate) fn roll(&self, header: SegmentHeader, segment_bytes: u64) -> Tail {
+        let end = End {
+            lsn: self.next_lsn.previous(),
+            crc: self.prev_crc,
+            summary: self.summary.clone(),
+            seq: self.prev.seq,
+            uid: self.prev.uid,
+        };
+        Tail::new(header, segment_bytes, end)
+    }
+
+    /// Whether this segment has no block yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.offset == HEADER_BYTES
+    }
+
+    /// Whether a block with this much from its batches fits, and the footer after it.
+    pub(crate) fn fits(&self, bytes_max: u64) -> bool {
+        let fixed = BLOCK_HEADER_BYTES as u64 + 64;
+        let block = fixed + bytes_max + self.summary.len() as u64;
+        let footer = self.footer.len() as u64 + 4 + fixed + bytes_max;
+        let align = u64::from(self.header.block_align);
+        self.offset + align_up(block, align) + align_up(footer, align) + HEADER_BYTES
+            <= self.segment_bytes
+    }
+
+    /// Forms the next block. The tail moves on by [`Tail::advance`], once the block is written.
+    pub(crate) fn form(&self, batches: Vec<Ops>, synced: Lsn, first_seq: u32) -> Block {
+        let uid = self.header.id.uid;
+        let mut items = Vec::new();
+        if self.is_fresh() {
+            let (prev_seq, prev_uid) = (self.prev.seq, self.prev.uid);
+            items.push(Item::Start(Start { prev_seq, prev_uid, first_seq }));
+        }
+        for batch in &batches {
+            let at = items.len();
+            items.extend_from_slice(&batch.items);
+            fill_checksums(&mut items[at..], uid, &batch.payload);
+        }
+        let mut index = Vec::new();
+        items.iter().for_each(|item| item.encode(&mut index));
+        let mirror: &[u8] = if mutant!("wal-no-mirror") { &[] } else { &self.summary };
+        let payload_len: usize = batches.iter().map(|batch| batch.payload.len()).sum();
+        let used = BLOCK_HEADER_BYTES + index.len() + mirror.len() + payload_len;
+        let total = align_up(used as u64, u64::from(self.header.block_align));
+        let mut header = BlockHeader {
+            lsn: self.next_lsn,
+            uid,
+            offset: self.offset,
+            synced,
+            prev_crc: self.prev_crc,
+            items: items.len() as u32,
+            index_len: index.len() as u32,
+            index_crc: crc32c::crc32c(&index),
+            mirror_len: mirror.len() as u32,
+            mirror_crc: crc32c::crc32c(mirror),
+            payload_len: payload_len as u32,
+            total_len: total as u32,
+            crc: 0,
+        };
+        let mut bytes = Vec::with_capacity(total as usize);
+        bytes.extend_from_slice(&header.encode());
+        bytes.extend_from_slice(&index);
+        bytes.extend_from_slice(mirror);
+        batches.iter().for_each(|batch| bytes.extend_from_slice(&batch.payload));
+        bytes.resize(total as usize, 0);
+        Block { header, bytes, items }
+    }
+
+    /// Moves behind a block that was written.
+    pub(crate) fn advance(&mut self, block: &Block) {
+        assert_eq!(block.header.lsn, self.next_lsn, "blocks are written in order");
+        let summary_len = BLOCK_HEADER_BYTES + block.header.index_len as usize;
+        self.summary.clear();
+        self.summary.extend_from_slice(&block.bytes[..summary_len]);
+        push_summary(&mut self.footer, &self.summary);
+        self.offset = block.header.end();
+        self.next_lsn = self.next_lsn.next();
+        self.prev_crc = block.header.crc;
+        self.prev = self.header.id;
+    }
+
+    /// What is to be written behind the last block of a full segment.
+    pub(crate) fn seal(&self) -> Option<Seal> {
+        if self.is_fresh() {
+            return None;
+        }
+        let trailer = Trailer {
+            header: self.header,
+            footer_offset: self.offset,
+            footer_len: self.footer.len() as u32,
+            footer_crc: crc32c::crc32c(&self.footer),
+            first_lsn: self.first_lsn,
+            last_lsn: self.next_lsn.previous(),
+        };
+        Some(Seal { trailer, footer: self.footer.clone() })
+    }
+}
+
+/// Computes the checksums of the entries in `payload`, which belong in the segment `uid`.
+fn fill_checksums(items: &mut [Item], uid: u64, payload: &[u8]) {
+    let mut at = 0;
+    for item in items {
+        let Item::Run(run) = item else { continue };
+        if run.kind == RunKind::Faulty {
+            continue;
+        }
+        for (index, stored) in (run.first..).zip(&mut run.entries) {
+            let end = at + stored.len as usize;
+            stored.crc = entry_crc(uid, run.group, index, &payload[at..end]);
+            at = end;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The form for threads: group commit, callbacks, purge beside writers and readers.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc;
+
+use tinykv_wal::{
+    Durability, ErrFs, Error, Failure, Fault, FsOp, GroupId, LogBatch, Lsn, MemFs, Options,
+    RawEntry, SharedWal,
+};
+
+use crate::model::{self, DIR, entry};
+
+fn open(fs: &MemFs, options: &Options) -> SharedWal<RawEntry> {
+    SharedWal::open(Arc::new(fs.clone()), Path::new(DIR), options.clone()).unwrap().0
+}
+
+fn append(group: u64, index: u64) -> LogBatch<RawEntry> {
+    let mut batch = LogBatch::new();
+    batch.append(GroupId(group), &[entry(index, 1, vec![index as u8; 100])]).unwrap();
+    batch
+}
+
+#[test]
+fn many_writers_share_blocks_and_all_is_there_after_a_crash() {
+    let fs = MemFs::new();
+    let wal = open(&fs, &model::options());
+    std::thread::scope(|scope| {
+        for group in 1..=8 {
+            let wal = wal.clone();
+            scope.spawn(move || {
+                for index in 1..=200 {
+                    wal.write(append(group, index), Durability::Synced).unwrap();
+                    let read = wal.fetch(GroupId(group), index..index + 1, 0).unwrap();
+                    assert_eq!(read, [entry(index, 1, vec![index as u8; 100])]);
+                }
+            });
+        }
+        let wal = wal.clone();
+        scope.spawn(move || {
+            for _ in 0..20 {
+                wal.purge().unwrap();
+            }
+        });
+    });
+    let metrics = wal.metrics();
+    assert!(metrics.batches >= 1600, "{metrics:?}");
+    // What was acknowledged survives the power while the log is still open.
+    let crashed = fs.crash(&mut tinykv_wal::Seeded::new(1));
+    let (wal, _) = model::open(&crashed, &model::options()).unwrap();
+    for group in 1..=8 {
+        assert_eq!(wal.fetch(GroupId(group), 1..201, u64::MAX).unwrap().len(), 200);
+    }
+}
+
+#[test]
+fn callbacks_come_in_order_and_report_the_position() {
+    let fs = MemFs::new();
+    let wal = open(&fs, &model::options());
+    let (sender, receiver) = mpsc::channel();
+    for index in 1..=100 {
+        let sender = sender.clone();
+        let reader = wal.reader();
+        wal.submit(append(1, index), Durability::Synced, move |result| {
+            let lsn = result.unwrap();
+            assert!(reader.synced_lsn() >= lsn, "told after it is durable");
+            sender.send((index, lsn)).unwrap();
+        })
+        .unwrap();
+    }
+    drop(sender);
+    let done: Vec<(u64, Lsn)> = receiver.iter().collect();
+    assert_eq!(
+        done.iter().map(|(index, _)| *index).collect::<Vec<_>>(),
+        (1..=100).collect::<Vec<_>>()
+    );
+    assert!(done.is_sorted_by_key(|(_, lsn)| *lsn));
+}
+
+#[test]
+fn every_submission_is_answered_when_the_log_is_dropped() {
+    let fs = MemFs::new();
+    let wal = open(&fs, &model::options());
+    let (sender, receiver) = mpsc::channel();
+    for index in 1..=50 {
+        let sender = sender.clone();
+        wal.submit(append(1, index), Durability::Synced, move |result| {
+            sender.send(result.is_ok()).unwrap();
+        })
+        .unwrap();
+    }
+    drop(sender);
+    drop(wal);
+    assert_eq!(receiver.iter().filter(|ok| *ok).count(), 50);
+    let (wal, _) = model::open(&fs, &model::options()).unwrap();
+    assert_eq!(wal.last_index(GroupId(1)), Some(50));
+}
+
+#[test]
+fn a_bad_batch_does_not_harm_its_neighbours() {
+    let fs = MemFs::new();
+    let wal = open(&fs, &model::options());
+    let (sender, receiver) = mpsc::channel();
+    for index in [1, 2, 9, 3] {
+        let sender = sender.clone();
+        wal.submit(append(1, index), Durability::Synced, move |result| {
+            sender.send((index, result.is_ok())).unwrap();
+        })
+        .unwrap();
+    }
+    drop(sender);
+    let mut done: Vec<(u64, bool)> = receiver.iter().collect();
+    done.sort_unstable();
+    assert_eq!(done, [(1, true), (2, true), (3, true), (9, false)]);
+}
+
+#[test]
+fn a_failed_sync_closes_the_log_for_all() {
+    let memory = MemFs::new();
+    let fs = ErrFs::over_memory(memory.clone());
+    let opened = SharedWal::open(Arc::new(fs.clone()), Path::new(DIR), model::options());
+    let wal: SharedWal<RawEntry> = opened.unwrap().0;
+    wal.write(append(1, 1), Durability::Synced).unwrap();
+    fs.inject(Fault::nth(FsOp::SyncData, 0, Failure::Io).at("0000000001"));
+    assert!(matches!(wal.write(append(1, 2), Durability::Synced), Err(Error::Io { .. })));
+    fs.heal();
+    assert!(matches!(wal.write(append(1, 2), Durability::Synced), Err(Error::Poisoned)));
+    assert!(matches!(wal.sync(), Err(Error::Poisoned)));
+    assert_eq!(wal.fetch(GroupId(1), 1..2, 0).unwrap().len(), 1, "reads go on");
+}
