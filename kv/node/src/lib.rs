@@ -1,1 +1,41 @@
 //! A store without sockets, threads or clocks.
+//!
+//! Commands go in with the time, and what to write and what to answer come out. The caller makes
+//! the batch durable and only then releases the responses:
+//!
+//! ```text
+//!  chunks of commands, now ──> Node::execute ──> one Batch, one Response a command
+//!                                  ^                  │
+//!                      newest state│                  v
+//!                               Engine  <── write(batch, durability), then answer
+//! ```
+//!
+//! Invariants: the same commands at the same times on the same engine give the same batch and the
+//! same responses, so that a replicated log can carry the commands; nothing here reads a clock;
+//! a command that fails changes nothing; an expired key is never seen, whether or not
+//! [`Node::tick`] removed it yet.
+//!
+//! The raw API lives under a prefix of its own in each column family; see [`format`](mod@format).
+
+mod command;
+mod error;
+pub mod format;
+mod integer;
+mod node;
+mod overlay;
+mod read;
+mod response;
+mod scan;
+mod solo;
+mod sweep;
+mod time;
+mod write;
+
+pub use command::{Chunk, Command, Condition, Expiry, Read, When, Write};
+pub use error::{Failure, Result};
+pub use node::{Group, Node};
+pub use read::{read, read_nowait};
+pub use response::{Response, Ttl};
+pub use scan::{Page, Scan, scan};
+pub use sweep::SWEEP_KEYS_MAX;
+pub use time::Time;

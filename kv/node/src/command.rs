@@ -1,0 +1,231 @@
+//! What a client can ask of a store: a closed set.
+//!
+//! A [`Command`] touches keys that it names, so that it can run in a chunk and see the writes
+//! before it. A range is read with a [`Scan`](crate::Scan) from a view instead.
+
+use bytes::Bytes;
+use engine::Cf;
+
+use crate::Time;
+
+/// Commands of one client, executed in order and durable together: after a crash either all their
+/// writes are there or none. Commands of other clients never run in between.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Chunk {
+    /// The commands in order.
+    pub commands: Vec<Command>,
+}
+
+impl From<Vec<Command>> for Chunk {
+    fn from(commands: Vec<Command>) -> Chunk {
+        Chunk { commands }
+    }
+}
+
+/// A command on keys that it names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// It changes nothing.
+    Read(Read),
+    /// It may change something.
+    Write(Write),
+}
+
+/// A command that changes nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Read {
+    /// Reads a key. Answered by `Value`.
+    Get {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+    },
+    /// Reads many keys at one moment. Answered by `Values`.
+    GetMany {
+        /// The column family.
+        cf: Cf,
+        /// The keys.
+        keys: Vec<Bytes>,
+    },
+    /// Counts the keys that exist, one that is named twice twice. Answered by `Count`.
+    Exists {
+        /// The column family.
+        cf: Cf,
+        /// The keys.
+        keys: Vec<Bytes>,
+    },
+    /// Asks for the time to live of a key. Answered by `Ttl`.
+    Ttl {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+    },
+}
+
+/// A command that may change something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// Sets a key. Answered by `Done`.
+    Put {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// Its new value.
+        value: Bytes,
+        /// When it expires.
+        expiry: Expiry,
+    },
+    /// Sets many keys; of one that is there twice, the last value counts. Answered by `Done`.
+    PutMany {
+        /// The column family.
+        cf: Cf,
+        /// Keys and their new values.
+        pairs: Vec<(Bytes, Bytes)>,
+        /// When they expire.
+        expiry: Expiry,
+    },
+    /// Sets many keys if none of them exists. Answered by `Changed`.
+    PutManyIfAbsent {
+        /// The column family.
+        cf: Cf,
+        /// Keys and their new values.
+        pairs: Vec<(Bytes, Bytes)>,
+    },
+    /// Sets a key if a condition holds. Answered by `Stored`.
+    PutIf {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// Its new value.
+        value: Bytes,
+        /// When it expires.
+        expiry: Expiry,
+        /// What must hold.
+        condition: Condition,
+    },
+    /// Removes keys. Answered by `Count`: how many there were.
+    Delete {
+        /// The column family.
+        cf: Cf,
+        /// The keys.
+        keys: Vec<Bytes>,
+    },
+    /// Removes a key. Answered by `Value`: the one before.
+    GetDelete {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+    },
+    /// Removes all keys from `start` to before `end`. Answered by `Done`.
+    DeleteRange {
+        /// The column family.
+        cf: Cf,
+        /// The first key.
+        start: Bytes,
+        /// The key after the last one; none: to the last there is.
+        end: Option<Bytes>,
+    },
+    /// Adds to a number; an absent key counts as 0. Answered by `Integer`.
+    Add {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// What to add.
+        delta: i64,
+    },
+    /// Adds bytes at the end of a value; an absent key counts as empty. Answered by `Count`: the
+    /// new length.
+    Append {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// The bytes to add.
+        tail: Bytes,
+    },
+    /// Changes when a key expires. Answered by `Changed`.
+    SetExpiry {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// When it expires from now on.
+        expiry: Expiry,
+        /// What must hold.
+        when: When,
+    },
+    /// Reads a key and changes when it expires. Answered by `Value`.
+    GetSetExpiry {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// When it expires from now on.
+        expiry: Expiry,
+    },
+}
+
+/// When a key that is written expires.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Expiry {
+    /// Never.
+    #[default]
+    Never,
+    /// At that moment; if it has passed, the key is removed at once.
+    At(Time),
+    /// As before.
+    Keep,
+}
+
+/// What a conditional put demands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing: it is asked for its previous value.
+    Always,
+    /// The key is absent.
+    Absent,
+    /// The key exists.
+    Present,
+    /// The key has this value.
+    Equals(Bytes),
+}
+
+/// What a change of an expiry demands of the one before. A key that never expires counts as one
+/// that expires after all others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// It never expires now.
+    pub forever: bool,
+    /// It expires now.
+    pub expiring: bool,
+    /// The new expiry is later.
+    pub later: bool,
+    /// The new expiry is earlier.
+    pub earlier: bool,
+}
+
+impl Command {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        matches!(self, Command::Read(_))
+    }
+}
+
+impl From<Read> for Command {
+    fn from(read: Read) -> Command {
+        Command::Read(read)
+    }
+}
+
+impl From<Write> for Command {
+    fn from(write: Write) -> Command {
+        Command::Write(write)
+    }
+}
