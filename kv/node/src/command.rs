@@ -216,6 +216,44 @@ impl Command {
     pub fn is_read(&self) -> bool {
         matches!(self, Command::Read(_))
     }
+
+    /// Bytes of keys and values in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. }) => key.len(),
+            Command::Read(Read::GetMany { keys, .. } | Read::Exists { keys, .. }) => {
+                keys.iter().map(Bytes::len).sum()
+            }
+            Command::Write(write) => write.bytes(),
+        }
+    }
+}
+
+impl Write {
+    /// Bytes of keys and values in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let all = |keys: &[Bytes]| keys.iter().map(Bytes::len).sum();
+        let both = |pairs: &[(Bytes, Bytes)]| {
+            pairs.iter().map(|(key, value)| key.len() + value.len()).sum()
+        };
+        match self {
+            Write::Put { key, value, .. } | Write::PutIf { key, value, .. } => {
+                key.len() + value.len()
+            }
+            Write::PutMany { pairs, .. } | Write::PutManyIfAbsent { pairs, .. } => both(pairs),
+            Write::Delete { keys, .. } => all(keys),
+            Write::DeleteRange { start, end, .. } => {
+                start.len() + end.as_ref().map_or(0, Bytes::len)
+            }
+            Write::Append { key, tail, .. } => key.len() + tail.len(),
+            Write::GetDelete { key, .. }
+            | Write::Add { key, .. }
+            | Write::SetExpiry { key, .. }
+            | Write::GetSetExpiry { key, .. } => key.len(),
+        }
+    }
 }
 
 impl From<Read> for Command {

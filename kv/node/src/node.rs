@@ -35,7 +35,7 @@ impl Node {
 
     /// Executes chunks one after the other as one group: one batch, to be made durable before any
     /// of the responses is released. Every read sees the writes before it.
-    pub fn execute(&mut self, engine: &dyn Engine, chunks: Vec<Chunk>, now: Time) -> Group {
+    pub fn execute(&mut self, engine: &dyn Engine, chunks: &[Chunk], now: Time) -> Group {
         match self {
             Node::Solo(solo) => solo.execute(engine, chunks, now),
         }

@@ -28,6 +28,8 @@ pub enum Response {
     Changed(bool),
     /// How long a key lives.
     Ttl(Ttl),
+    /// Of a scan: keys with their values, in order.
+    Pairs(Vec<(Bytes, Bytes)>),
     /// It was not carried out.
     Failed(Failure),
 }

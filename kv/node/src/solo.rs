@@ -30,14 +30,14 @@ impl Solo {
     }
 
     /// Executes chunks one after the other, as one group.
-    pub(crate) fn execute(&mut self, engine: &dyn Engine, chunks: Vec<Chunk>, now: Time) -> Group {
+    pub(crate) fn execute(&mut self, engine: &dyn Engine, chunks: &[Chunk], now: Time) -> Group {
         self.now = self.now.max(now);
         let mut writer =
             Writer { overlay: Overlay::new(engine), now: self.now, may_expire: self.may_expire };
         let responses = chunks
-            .into_iter()
+            .iter()
             .map(|chunk| {
-                chunk.commands.into_iter().map(|it| execute_one(&mut writer, it)).collect()
+                chunk.commands.iter().map(|it| execute_one(&mut writer, it)).collect()
             })
             .collect();
         self.may_expire = writer.may_expire;
@@ -63,9 +63,9 @@ impl Solo {
 }
 
 /// Executes one command.
-fn execute_one(writer: &mut Writer<'_>, command: Command) -> Response {
+fn execute_one(writer: &mut Writer<'_>, command: &Command) -> Response {
     let result = match command {
-        Command::Read(read) => read::run(&writer.overlay, &read, writer.now),
+        Command::Read(read) => read::run(&writer.overlay, read, writer.now),
         Command::Write(write) => writer.run(write),
     };
     result.unwrap_or_else(Response::Failed)

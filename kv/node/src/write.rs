@@ -29,46 +29,38 @@ pub(crate) struct Writer<'a> {
 
 impl Writer<'_> {
     /// Carries out a write.
-    pub(crate) fn run(&mut self, write: Write) -> Result<Response> {
+    pub(crate) fn run(&mut self, write: &Write) -> Result<Response> {
         match write {
             Write::Put { cf, key, value, expiry } => {
                 check_value(value.len())?;
-                self.put(cf, &key, &value, expiry)?;
+                self.put(*cf, key, value, *expiry)?;
                 Ok(Response::Done)
             }
             Write::PutMany { cf, pairs, expiry } => {
-                self.put_many(cf, &pairs, expiry)?;
+                self.put_many(*cf, pairs, *expiry)?;
                 Ok(Response::Done)
             }
-            Write::PutManyIfAbsent { cf, pairs } => {
-                for (key, _) in &pairs {
-                    if alive(&self.overlay, cf, key, self.now)?.is_some() {
-                        return Ok(Response::Changed(false));
-                    }
-                }
-                self.put_many(cf, &pairs, Expiry::Never)?;
-                Ok(Response::Changed(true))
-            }
+            Write::PutManyIfAbsent { cf, pairs } => self.put_many_if_absent(*cf, pairs),
             Write::PutIf { cf, key, value, expiry, condition } => {
-                self.put_if(cf, &key, &value, expiry, &condition)
+                self.put_if(*cf, key, value, *expiry, condition)
             }
-            Write::Delete { cf, keys } => self.delete(cf, &keys),
+            Write::Delete { cf, keys } => self.delete(*cf, keys),
             Write::GetDelete { cf, key } => {
-                let (key, before) = self.look(cf, &key)?;
+                let (key, before) = self.look(*cf, key)?;
                 if let Some(before) = &before {
-                    self.remove(cf, key, before);
+                    self.remove(*cf, key, before);
                 }
                 Ok(Response::Value(before.map(|before| before.data)))
             }
-            Write::DeleteRange { cf, start, end } => self.delete_range(cf, &start, end.as_deref()),
-            Write::Add { cf, key, delta } => self.add(cf, &key, delta),
-            Write::Append { cf, key, tail } => self.append(cf, &key, &tail),
-            Write::SetExpiry { cf, key, expiry, when } => self.set_expiry(cf, &key, expiry, when),
+            Write::DeleteRange { cf, start, end } => self.delete_range(*cf, start, end.as_deref()),
+            Write::Add { cf, key, delta } => self.add(*cf, key, *delta),
+            Write::Append { cf, key, tail } => self.append(*cf, key, tail),
+            Write::SetExpiry { cf, key, expiry, when } => self.set_expiry(*cf, key, *expiry, *when),
             Write::GetSetExpiry { cf, key, expiry } => {
-                let (key, before) = self.look(cf, &key)?;
+                let (key, before) = self.look(*cf, key)?;
                 let data = before.as_ref().map(|before| before.data.clone());
                 if let Some(before) = before {
-                    self.change_expiry(cf, key, before, expiry);
+                    self.change_expiry(*cf, key, before, *expiry);
                 }
                 Ok(Response::Value(data))
             }
@@ -114,6 +106,17 @@ impl Writer<'_> {
             self.put(cf, key, value, expiry)?;
         }
         Ok(())
+    }
+
+    /// Sets many keys if none of them exists.
+    fn put_many_if_absent(&mut self, cf: Cf, pairs: &[(Bytes, Bytes)]) -> Result<Response> {
+        for (key, _) in pairs {
+            if alive(&self.overlay, cf, key, self.now)?.is_some() {
+                return Ok(Response::Changed(false));
+            }
+        }
+        self.put_many(cf, pairs, Expiry::Never)?;
+        Ok(Response::Changed(true))
     }
 
     /// Sets a key if the condition holds.

@@ -1,1 +1,29 @@
 //! The server of tinykv: front doors, thread pools, configuration, metrics.
+//!
+//! [`Server::start`] takes a [`Config`](config::Config) and gives a [`Running`] server;
+//! `tinykv-server` is that with a command line and signals around it.
+//!
+//! - [`config`]: what can be chosen, and where it comes from.
+//! - `listener`, `worker`, `connection`, `stream`: connections and their limits.
+//! - `resp`, `native`: the front doors. `status`: the one for people and Prometheus.
+//! - `store`: the way to the engine: reads, and writes in groups.
+//! - [`pool`]: threads that may wait for the disk.
+
+mod clock;
+pub mod config;
+mod connection;
+mod context;
+mod histogram;
+mod listener;
+mod metrics;
+mod native;
+mod open;
+pub mod pool;
+mod resp;
+mod server;
+mod status;
+mod store;
+mod stream;
+mod worker;
+
+pub use server::{Addresses, Running, Server, StartError};

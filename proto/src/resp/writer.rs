@@ -30,6 +30,11 @@ impl<'a> Writer<'a> {
         self.version
     }
 
+    /// Writes in another version from now on: the answer to `HELLO` is in the one it chose.
+    pub fn set_version(&mut self, version: Version) {
+        self.version = version;
+    }
+
     /// Appends `+OK`.
     pub fn ok(&mut self) {
         self.out.put_slice(b"+OK\r\n");

@@ -1,0 +1,163 @@
+//! What can be chosen about a server: one struct, from which the flags, the keys of the file, the
+//! defaults and `--print-config` all come.
+//!
+//! A key of the file is the long name of its flag. A flag wins over the file, the file over the
+//! default.
+
+mod file;
+mod print;
+mod values;
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+pub use file::ConfigError;
+pub use values::{Address, EngineKind, LogFormat, Period, PoolKind, Size, Sync};
+
+/// The configuration of a server.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "tinykv-server",
+    version,
+    about = "Runs one tinykv store: a durable key-value server that speaks Redis.",
+    args_override_self = true
+)]
+pub struct Config {
+    /// Address of the native protocol; port 0 takes a free one, `off` switches it off.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:20160")]
+    pub addr: Address,
+
+    /// Address of the Redis protocol; port 0 takes a free one, `off` switches it off.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:6380")]
+    pub resp_addr: Address,
+
+    /// Address of /metrics, /health and /status; port 0 takes a free one, `off` switches it off.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:20180")]
+    pub status_addr: Address,
+
+    /// The data folder; it is made if it does not exist.
+    #[arg(long, visible_alias = "data-dir", value_name = "DIR", default_value = "data")]
+    pub path: PathBuf,
+
+    /// The storage engine: `bitcask` keeps data on disk, `memory` keeps nothing.
+    #[arg(long, value_name = "ENGINE", default_value = "bitcask")]
+    pub engine: EngineKind,
+
+    /// When a write is synced: `always` before its answer, `interval` within a second, `never`
+    /// leaves it to the system.
+    #[arg(long, value_name = "WHEN", default_value = "always")]
+    pub sync: Sync,
+
+    /// Threads for reads that may wait for the disk: `naive` starts one a read, `shared` has a
+    /// queue, `rayon` steals.
+    #[arg(long, value_name = "KIND", default_value = "shared")]
+    pub read_pool: PoolKind,
+
+    /// How many threads read from the disk, 1 to 1024.
+    #[arg(long, value_name = "N", default_value = "4", value_parser = values::count(1, 1024))]
+    pub read_pool_threads: usize,
+
+    /// How many threads serve connections, at most 1024; 0 takes half of the cores, at least 1.
+    #[arg(long, value_name = "N", default_value = "0", value_parser = values::count(0, 1024))]
+    pub threads: usize,
+
+    /// Which records are logged: error, warn, info, debug, trace, off, or a list such as
+    /// `info,tinykv_engine=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "TINYKV_LOG")]
+    pub log_level: String,
+
+    /// The form of the log: `text` or `json`.
+    #[arg(long, value_name = "FORM", default_value = "text")]
+    pub log_format: LogFormat,
+
+    /// The file to log to, which rotates; empty for stderr.
+    #[arg(long, value_name = "FILE", default_value = "")]
+    pub log_file: String,
+
+    /// Memory for values that were read lately.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size("0", "1TiB"))]
+    pub cache_size: Size,
+
+    /// The largest frame of the native protocol that is taken or sent.
+    #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = values::size("1KiB", "1GiB"))]
+    pub max_frame_size: Size,
+
+    /// The largest request of the Redis protocol that is taken, with all its arguments.
+    #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size("1KiB", "1GiB"))]
+    pub max_request_size: Size,
+
+    /// How many connections are served at a time; more are refused with an error.
+    #[arg(long, value_name = "N", default_value = "10000", value_parser = values::count(1, 1_000_000))]
+    pub max_connections: usize,
+
+    /// How many requests of one native connection may be in flight; more are not read yet.
+    #[arg(long, value_name = "N", default_value = "1024", value_parser = values::count(1, 1_000_000))]
+    pub max_connection_inflight: usize,
+
+    /// How many requests may be in flight in all; more are refused as `ServerIsBusy`.
+    #[arg(long, value_name = "N", default_value = "65536", value_parser = values::count(1, 10_000_000))]
+    pub max_inflight: usize,
+
+    /// How many bytes of writes may wait for the disk; more are refused as `ServerIsBusy`.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size("1MiB", "64GiB"))]
+    pub max_pending_writes: Size,
+
+    /// A connection that sends no whole request for so long is closed; 0 for never.
+    #[arg(long, value_name = "TIME", default_value = "10m")]
+    pub idle_timeout: Period,
+
+    /// A connection that takes none of its answers for so long is closed.
+    #[arg(long, value_name = "TIME", default_value = "30s")]
+    pub write_timeout: Period,
+
+    /// How long a stopping server waits for requests in flight.
+    #[arg(long, value_name = "TIME", default_value = "10s")]
+    pub shutdown_grace: Period,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config::parse_from(["tinykv-server"])
+    }
+}
+
+/// The command line: the configuration, and where more of it is.
+#[derive(Clone, Debug, Parser)]
+#[command(
+    name = "tinykv-server",
+    version,
+    about = "Runs one tinykv store: a durable key-value server that speaks Redis.",
+    args_override_self = true
+)]
+struct CommandLine {
+    #[command(flatten)]
+    config: Config,
+
+    /// A TOML file whose keys are the names of the flags.
+    #[arg(long = "config", value_name = "FILE")]
+    config_file: Option<PathBuf>,
+
+    /// Prints the configuration that results, as a file with comments, and ends.
+    #[arg(long)]
+    print_config: bool,
+}
+
+/// What a command line asks for.
+#[derive(Debug)]
+pub enum Request {
+    /// To run a server.
+    Run(Box<Config>),
+    /// To print this text and end.
+    Print(String),
+}
+
+impl Request {
+    /// Understands a command line, the program's name first, and reads the file that it names.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says what is wrong, and where.
+    pub fn parse(args: Vec<String>) -> Result<Request, ConfigError> {
+        file::request(&args)
+    }
+}

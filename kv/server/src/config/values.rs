@@ -1,0 +1,260 @@
+//! The types of configuration values, and their limits.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Where to listen: `HOST:PORT`, or nowhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// This front door is closed.
+    Off,
+    /// Host and port.
+    At(String),
+}
+
+impl FromStr for Address {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Address, String> {
+        if text == "off" {
+            return Ok(Address::Off);
+        }
+        let wrong = || format!("{text:?} is no address: write HOST:PORT, like 127.0.0.1:6380");
+        let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
+        let bare = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let is_ipv6 = bare.is_some_and(|host| host.parse::<std::net::Ipv6Addr>().is_ok());
+        let is_name = !host.is_empty()
+            && host.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+        if port.parse::<u16>().is_err() || !(is_ipv6 || is_name) {
+            return Err(wrong());
+        }
+        Ok(Address::At(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Address::Off => f.write_str("off"),
+            Address::At(address) => f.write_str(address),
+        }
+    }
+}
+
+/// An enum whose values have names in the configuration.
+macro_rules! named {
+    ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $type {
+            $($(#[$variant_doc])* $variant,)+
+        }
+
+        impl $type {
+            /// The name in the configuration.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self {
+                    $($type::$variant => $name,)+
+                }
+            }
+        }
+
+        impl FromStr for $type {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<$type, String> {
+                match text {
+                    $($name => Ok($type::$variant),)+
+                    _ => Err(format!("{text:?} is none of: {}", [$($name),+].join(", "))),
+                }
+            }
+        }
+
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+named! {
+    /// A storage engine.
+    EngineKind {
+        /// The log-structured one, which keeps data on disk.
+        Bitcask = "bitcask",
+        /// The one that keeps nothing.
+        Memory = "memory"
+    }
+}
+
+named! {
+    /// When writes are synced.
+    Sync {
+        /// Before they are answered.
+        Always = "always",
+        /// At most a second later.
+        Interval = "interval",
+        /// When the system likes.
+        Never = "never"
+    }
+}
+
+named! {
+    /// A kind of thread pool.
+    PoolKind {
+        /// A thread for each job.
+        Naive = "naive",
+        /// Threads that share a queue.
+        Shared = "shared",
+        /// Rayon.
+        Rayon = "rayon"
+    }
+}
+
+named! {
+    /// The form of log records.
+    LogFormat {
+        /// Lines for people.
+        Text = "text",
+        /// JSON for programs.
+        Json = "json"
+    }
+}
+
+/// A number of bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Size, String> {
+        let wrong = || format!("{text:?} is no size: write a number and B, KiB, MiB, GiB or TiB");
+        let (number, unit) = split(text).ok_or_else(wrong)?;
+        let shift = match unit.to_ascii_lowercase().as_str() {
+            "" | "b" => 0,
+            "k" | "kb" | "kib" => 10,
+            "m" | "mb" | "mib" => 20,
+            "g" | "gb" | "gib" => 30,
+            "t" | "tb" | "tib" => 40,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(1 << shift).map(Size).ok_or_else(wrong)
+    }
+}
+
+impl Size {
+    /// As a length in memory.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let units = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        let whole = |shift: u32| self.0 > 0 && self.0.trailing_zeros() >= shift;
+        match units.into_iter().find(|(shift, _)| whole(*shift)) {
+            Some((shift, unit)) => write!(f, "{}{unit}", self.0 >> shift),
+            None => write!(f, "{}B", self.0),
+        }
+    }
+}
+
+/// A length of time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Period(pub Duration);
+
+impl FromStr for Period {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Period, String> {
+        let wrong = || format!("{text:?} is no time: write a number and ms, s, m, h or d");
+        let (number, unit) = split(text).ok_or_else(wrong)?;
+        let ms = match unit {
+            "ms" => 1,
+            "s" => 1000,
+            "m" | "min" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            "" if number == 0 => 0,
+            _ => return Err(wrong()),
+        };
+        number.checked_mul(ms).map(|ms| Period(Duration::from_millis(ms))).ok_or_else(wrong)
+    }
+}
+
+/// A number and the unit behind it.
+fn split(text: &str) -> Option<(u64, &str)> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    Some((number.parse().ok()?, unit.trim_start()))
+}
+
+/// Reads a number within limits.
+pub(super) fn count(
+    min: usize,
+    max: usize,
+) -> impl Fn(&str) -> Result<usize, String> + Clone + Send + core::marker::Sync {
+    move |text| match text.parse() {
+        Ok(number) if (min..=max).contains(&number) => Ok(number),
+        _ => Err(format!("{text:?} is no number from {min} to {max}")),
+    }
+}
+
+/// Reads a size within limits.
+pub(super) fn size(
+    min: &'static str,
+    max: &'static str,
+) -> impl Fn(&str) -> Result<Size, String> + Clone + Send + core::marker::Sync {
+    move |text| {
+        let size: Size = text.parse()?;
+        let limit = |text: &str| text.parse().expect("the limits are sizes");
+        if (limit(min)..=limit(max)).contains(&size) {
+            Ok(size)
+        } else {
+            Err(format!("{text:?} is not between {min} and {max}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses() {
+        for good in ["127.0.0.1:0", "localhost:6380", "[::1]:7", "off", "a-b.c:65535"] {
+            assert_eq!(good.parse::<Address>().unwrap().to_string(), good);
+        }
+        for bad in ["", "6380", ":6380", "a:", "a:65536", "a:-1", "::1:7", "[x]:1", "a b:1", "On"] {
+            assert!(bad.parse::<Address>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_times() {
+        assert_eq!("64MiB".parse::<Size>(), Ok(Size(64 << 20)));
+        assert_eq!("1kb".parse::<Size>().unwrap().to_string(), "1KiB");
+        assert_eq!("1000".parse::<Size>().unwrap().to_string(), "1000B");
+        for bad in ["", "MiB", "-1", "1.5MiB", "1XB", "99999999999999999999", "17179869184GiB"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad:?}");
+        }
+        assert_eq!("10m".parse::<Period>(), Ok(Period(Duration::from_secs(600))));
+        assert_eq!("0".parse::<Period>(), Ok(Period(Duration::ZERO)));
+        for bad in ["", "5", "s", "1 week", "1.5s", "99999999999999999d"] {
+            assert!(bad.parse::<Period>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn limits_hold() {
+        assert!(count(1, 4)("0").is_err() && count(1, 4)("5").is_err());
+        assert_eq!(count(1, 4)("4"), Ok(4));
+        assert!(size("1KiB", "1MiB")("1B").is_err() && size("1KiB", "1MiB")("1GiB").is_err());
+    }
+}

@@ -1,0 +1,113 @@
+//! Answers of the node in the words of redis.
+
+use node::{Failure, Response, Time, Ttl};
+use proto::resp::Writer;
+
+use crate::store::StoreError;
+
+/// How an answer looks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Render {
+    /// `OK`, whatever is answered.
+    Ok,
+    /// The value, count or number as it is.
+    Plain,
+    /// Of a conditional put: `OK` or null.
+    OkOrNull,
+    /// Of a conditional put: 1 or 0.
+    Stored,
+    /// Of a conditional put: the value before.
+    Previous,
+    /// The length of the value.
+    Length,
+    /// The kind of the value: `string` or `none`.
+    Type,
+    /// The time to live: in seconds, in milliseconds, or as the moment of its end.
+    TtlSeconds,
+    TtlMillis,
+    EndSeconds,
+    EndMillis,
+}
+
+impl Render {
+    /// Appends an answer. Gives whether it was no error.
+    pub(crate) fn write(self, response: &Response, now: Time, out: &mut Writer<'_>) -> bool {
+        match (self, response) {
+            (_, Response::Failed(failure)) => {
+                write_failure(failure, out);
+                return false;
+            }
+            (Render::Ok, _) => out.ok(),
+            (Render::OkOrNull, Response::Stored { stored: true, .. }) => out.ok(),
+            (Render::OkOrNull, _) => out.null(),
+            (Render::Stored, Response::Stored { stored, .. }) => out.integer(i64::from(*stored)),
+            (Render::Previous, Response::Stored { previous, .. }) => {
+                out.bulk_or_null(previous.as_deref());
+            }
+            (Render::Length, Response::Value(value)) => {
+                out.integer(length(value.as_ref().map_or(0, |value| value.len() as u64)));
+            }
+            (Render::Type, Response::Count(count)) => {
+                out.simple(if *count > 0 { "string" } else { "none" });
+            }
+            (render, Response::Ttl(ttl)) => out.integer(render.ttl(*ttl, now)),
+            (_, Response::Value(value)) => out.bulk_or_null(value.as_deref()),
+            (_, Response::Values(values)) => {
+                out.array(values.len());
+                values.iter().for_each(|value| out.bulk_or_null(value.as_deref()));
+            }
+            (_, Response::Count(count)) => out.integer(length(*count)),
+            (_, Response::Integer(number)) => out.integer(*number),
+            (_, Response::Changed(yes)) => out.integer(i64::from(*yes)),
+            (_, Response::Pairs(pairs)) => {
+                out.array(pairs.len());
+                pairs.iter().for_each(|(key, _)| out.bulk(key));
+            }
+            (_, Response::Done | Response::Stored { .. }) => out.ok(),
+        }
+        true
+    }
+
+    /// A time to live as redis tells it: -2 without a key, -1 without an end.
+    fn ttl(self, ttl: Ttl, now: Time) -> i64 {
+        let until = match ttl {
+            Ttl::Absent => return -2,
+            Ttl::Forever => return -1,
+            Ttl::Until(until) => until,
+        };
+        length(match self {
+            Render::TtlSeconds => (until.since_ms(now) + 500) / 1000,
+            Render::EndSeconds => (until.0 + 500) / 1000,
+            Render::EndMillis => until.0,
+            _ => until.since_ms(now),
+        })
+    }
+}
+
+/// A count as an integer of the protocol.
+fn length(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Appends why a command was not carried out.
+pub(crate) fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
+    match failure {
+        Failure::ValueTooLong { .. } => {
+            out.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
+        }
+        Failure::Engine(error) => match error.as_ref() {
+            engine::Error::DiskFull { .. } => out.error(&format!("MISCONF {error}")),
+            error => out.error(&format!("ERR {error}")),
+        },
+        failure => out.error(&format!("ERR {failure}")),
+    }
+}
+
+/// Appends why a chunk was not carried out.
+pub(crate) fn write_store_error(error: &StoreError, out: &mut Writer<'_>) {
+    match error {
+        StoreError::Busy(reason) => out.error(&format!("BUSY {reason}")),
+        StoreError::Lost => out.error(&format!("ERR {error}")),
+        StoreError::Failed(failure) => write_failure(failure, out),
+    }
+}

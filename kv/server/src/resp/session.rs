@@ -1,0 +1,167 @@
+//! What one connection has going on: its settings, and the chunk that its writes collect in.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::BytesMut;
+use node::{Chunk, Command as NodeCommand, Response};
+use proto::resp::{Command, Version, Writer};
+
+use super::render::{Render, write_store_error};
+use super::table::{self, Spec, Step};
+use super::{keys, table::Problem};
+use crate::connection::Connection;
+use crate::context::Context;
+use crate::store::Mailbox;
+
+/// The most commands in a chunk; a longer pipeline makes several.
+const CHUNK_COMMANDS_MAX: usize = 1024;
+
+/// A chunk is carried out once it has so many bytes.
+const CHUNK_BYTES_MAX: usize = 1 << 20;
+
+/// What one connection has going on.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    pub(crate) context: &'a Arc<Context>,
+    mailbox: &'a Arc<Mailbox>,
+    pub(crate) connection: Arc<Connection>,
+    /// The version of RESP that it speaks.
+    pub(crate) version: Version,
+    /// Whether the connection ends behind the last answer.
+    pub(crate) is_over: bool,
+    /// Commands that wait to be carried out as one chunk, and how their answers look.
+    chunk: Vec<NodeCommand>,
+    renders: Vec<(&'static Spec, Render)>,
+    chunk_bytes: usize,
+}
+
+impl<'a> Session<'a> {
+    /// A new connection.
+    pub(crate) fn new(
+        context: &'a Arc<Context>,
+        mailbox: &'a Arc<Mailbox>,
+        connection: Arc<Connection>,
+    ) -> Session<'a> {
+        Session {
+            context,
+            mailbox,
+            connection,
+            version: Version::V2,
+            is_over: false,
+            chunk: Vec::new(),
+            renders: Vec::new(),
+            chunk_bytes: 0,
+        }
+    }
+
+    /// Carries a command out, or puts it into the chunk.
+    pub(crate) async fn run(&mut self, command: &Command, output: &mut BytesMut) {
+        let started = Instant::now();
+        let spec = match table::find(command) {
+            Ok(spec) => spec,
+            Err(problem) => {
+                self.complete(output).await;
+                self.context.metrics.resp.unknown.inc();
+                return problem.write(&mut Writer::new(output, self.version));
+            }
+        };
+        if !spec.joins_chunk() {
+            self.complete(output).await;
+        }
+        let mut writer = Writer::new(output, self.version);
+        let is_ok = match (spec.run)(self, command, &mut writer) {
+            Ok(Step::Replied) => true,
+            Ok(Step::Node(NodeCommand::Read(read), render)) if self.chunk.is_empty() => {
+                self.read(read, render, output).await
+            }
+            Ok(Step::Node(command, render)) => {
+                self.join(spec, command, render, output).await;
+                return;
+            }
+            Ok(Step::Scan(scan)) => keys::run_scan(self, scan, output).await,
+            Err(problem) => {
+                self.complete(output).await;
+                problem.write(&mut Writer::new(output, self.version));
+                false
+            }
+        };
+        self.context.metrics.resp.count(spec.index, is_ok, started.elapsed());
+    }
+
+    /// Answers a read in front of which no write is outstanding.
+    async fn read(&mut self, read: node::Read, render: Render, output: &mut BytesMut) -> bool {
+        let store = &self.context.store;
+        let now = store.clock.now();
+        if let Some(response) = store.read_now(&read) {
+            return render.write(&response, now, &mut Writer::new(output, self.version));
+        }
+        let mut writer = Writer::new(output, self.version);
+        match store.read(vec![read]).await {
+            Ok(responses) => responses.iter().all(|it| render.write(it, now, &mut writer)),
+            Err(error) => {
+                write_store_error(&error, &mut writer);
+                false
+            }
+        }
+    }
+
+    /// Puts a command into the chunk, and carries the chunk out once it is large.
+    async fn join(
+        &mut self,
+        spec: &'static Spec,
+        command: NodeCommand,
+        render: Render,
+        output: &mut BytesMut,
+    ) {
+        self.chunk_bytes += command.bytes();
+        self.chunk.push(command);
+        self.renders.push((spec, render));
+        if self.chunk.len() >= CHUNK_COMMANDS_MAX || self.chunk_bytes >= CHUNK_BYTES_MAX {
+            self.complete(output).await;
+        }
+    }
+
+    /// Carries the chunk out and appends its answers.
+    pub(crate) async fn complete(&mut self, output: &mut BytesMut) {
+        if self.chunk.is_empty() {
+            return;
+        }
+        self.chunk_bytes = 0;
+        let started = Instant::now();
+        let chunk = Chunk::from(std::mem::take(&mut self.chunk));
+        let outcome = self.mailbox.run(chunk).await;
+        let took = started.elapsed();
+        let now = self.context.store.clock.now();
+        let mut writer = Writer::new(output, self.version);
+        let metrics = &self.context.metrics.resp;
+        match outcome {
+            Ok(responses) => {
+                debug_assert_eq!(responses.len(), self.renders.len(), "an answer a command");
+                let both = order(&responses).zip(self.renders.drain(..));
+                for (response, (spec, render)) in both {
+                    let is_ok = render.write(response, now, &mut writer);
+                    metrics.count(spec.index, is_ok, took);
+                }
+            }
+            Err(error) => {
+                for (spec, _) in self.renders.drain(..) {
+                    write_store_error(&error, &mut writer);
+                    metrics.count(spec.index, false, took);
+                }
+            }
+        }
+    }
+}
+
+/// The responses in the order of their commands.
+fn order(responses: &[Response]) -> Box<dyn Iterator<Item = &Response> + Send + '_> {
+    if mutant::mutant!("reply-order-swapped") {
+        Box::new(responses.iter().rev())
+    } else {
+        Box::new(responses.iter())
+    }
+}
+
+/// So that a function of the table may fail with `?`.
+pub(crate) type Answer = Result<Step, Problem>;

@@ -1,0 +1,250 @@
+//! The commands: one table from which they are found, checked and described.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+use node::Command as NodeCommand;
+use proto::resp::{Command, Writer};
+
+use super::keys::KeyScan;
+use super::render::Render;
+use super::session::{Answer, Session};
+use super::{client, command_info, connection, expiry, info, integers, keys, set, strings};
+
+/// A command.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    /// Its name in lower case.
+    pub(crate) name: &'static str,
+    /// How many words it has, the name included; negative: at least so many.
+    pub(crate) arity: i64,
+    /// What redis calls flags.
+    pub(crate) flags: &'static [&'static str],
+    /// The first key, the last one (negative: from the end), and the step between keys.
+    pub(crate) keys: (i64, i64, i64),
+    /// What it is for, in a sentence.
+    pub(crate) summary: &'static str,
+    /// The group that redis has it in.
+    pub(crate) group: Group,
+    /// The version of redis that had it first.
+    pub(crate) since: &'static str,
+    /// What carries it out.
+    pub(crate) run: Run,
+    /// Its place in the table.
+    pub(crate) index: usize,
+}
+
+/// Reads the arguments of a command, and says what to do.
+pub(crate) type Run = fn(&mut Session<'_>, &Command, &mut Writer<'_>) -> Answer;
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Step {
+    /// Nothing: the answer is written.
+    Replied,
+    /// The node has to carry this out, and its answer looks like that.
+    Node(NodeCommand, Render),
+    /// Keys have to be listed.
+    Scan(KeyScan),
+}
+
+/// Groups of commands, as redis has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Group {
+    String,
+    Generic,
+    Connection,
+    Server,
+}
+
+impl Group {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Group::String => "string",
+            Group::Generic => "generic",
+            Group::Connection => "connection",
+            Group::Server => "server",
+        }
+    }
+}
+
+/// Why a command is not carried out.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// This is said.
+    Text(&'static str),
+    /// This is said.
+    Owned(String),
+}
+
+impl Problem {
+    /// Appends it.
+    pub(crate) fn write(&self, out: &mut Writer<'_>) {
+        match self {
+            Problem::Text(text) => out.error(text),
+            Problem::Owned(text) => out.error(text),
+        }
+    }
+}
+
+impl Spec {
+    /// Whether it works on keys that it names, and so can join a chunk.
+    pub(crate) fn joins_chunk(&self) -> bool {
+        self.keys.0 > 0
+    }
+
+    /// Whether a command with so many words is one of these.
+    pub(crate) fn takes(&self, words: usize) -> bool {
+        let words = i64::try_from(words).unwrap_or(i64::MAX);
+        if self.arity < 0 { words >= -self.arity } else { words == self.arity }
+    }
+}
+
+const R: &[&str] = &["readonly"];
+const RF: &[&str] = &["readonly", "fast"];
+const W: &[&str] = &["write"];
+const WM: &[&str] = &["write", "denyoom"];
+const WF: &[&str] = &["write", "fast"];
+const WMF: &[&str] = &["write", "denyoom", "fast"];
+const C: &[&str] = &["noscript", "loading", "stale", "fast"];
+const CS: &[&str] = &["noscript", "loading", "stale"];
+const L: &[&str] = &["loading", "stale"];
+
+/// Lists the commands; the index is counted.
+macro_rules! commands {
+    ($($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:ident, $since:literal,
+        $run:expr, $summary:literal;)+) => {
+        /// All commands, by name.
+        pub(crate) static COMMANDS: &[Spec] = &{
+            let mut specs = [$(Spec {
+                name: $name, arity: $arity, flags: $flags, keys: $keys, group: Group::$group,
+                since: $since, run: $run, summary: $summary, index: 0,
+            }),+];
+            let mut index = 0;
+            while index < specs.len() {
+                specs[index].index = index;
+                index += 1;
+            }
+            specs
+        };
+    };
+}
+
+commands! {
+    "append", 3, WMF, (1, 1, 1), String, "2.0.0", strings::append, "Adds bytes at the end of a value.";
+    "auth", -2, C, (0, 0, 0), Connection, "1.0.0", connection::auth, "Authenticates the connection.";
+    "client", -2, CS, (0, 0, 0), Connection, "2.4.0", client::client, "Tells and sets facts about connections.";
+    "command", -1, L, (0, 0, 0), Server, "2.8.13", command_info::command, "Describes the commands.";
+    "config", -2, CS, (0, 0, 0), Server, "2.0.0", info::config, "Tells the configuration.";
+    "dbsize", 1, RF, (0, 0, 0), Server, "1.0.0", keys::dbsize, "Counts the keys.";
+    "decr", 2, WMF, (1, 1, 1), String, "1.0.0", integers::decr, "Subtracts one from a number.";
+    "decrby", 3, WMF, (1, 1, 1), String, "1.0.0", integers::decrby, "Subtracts from a number.";
+    "del", -2, W, (1, -1, 1), Generic, "1.0.0", keys::del, "Removes keys.";
+    "echo", 2, C, (0, 0, 0), Connection, "1.0.0", connection::echo, "Answers what it is given.";
+    "exists", -2, RF, (1, -1, 1), Generic, "1.0.0", keys::exists, "Counts the given keys that exist.";
+    "expire", -3, WF, (1, 1, 1), Generic, "1.0.0", expiry::expire, "Sets the time to live in seconds.";
+    "expireat", -3, WF, (1, 1, 1), Generic, "1.2.0", expiry::expireat, "Sets the end as a Unix time in seconds.";
+    "expiretime", 2, RF, (1, 1, 1), Generic, "7.0.0", expiry::expiretime, "Tells the end as a Unix time in seconds.";
+    "flushall", -1, W, (0, 0, 0), Server, "1.0.0", keys::flush, "Removes all keys.";
+    "flushdb", -1, W, (0, 0, 0), Server, "1.0.0", keys::flush, "Removes all keys.";
+    "get", 2, RF, (1, 1, 1), String, "1.0.0", strings::get, "Reads a value.";
+    "getdel", 2, WF, (1, 1, 1), String, "6.2.0", strings::getdel, "Reads a value and removes the key.";
+    "getex", -2, WF, (1, 1, 1), String, "6.2.0", strings::getex, "Reads a value and sets its time to live.";
+    "getset", 3, WMF, (1, 1, 1), String, "1.0.0", strings::getset, "Sets a value and answers the one before.";
+    "hello", -1, C, (0, 0, 0), Connection, "6.0.0", connection::hello, "Chooses the version of the protocol.";
+    "incr", 2, WMF, (1, 1, 1), String, "1.0.0", integers::incr, "Adds one to a number.";
+    "incrby", 3, WMF, (1, 1, 1), String, "1.0.0", integers::incrby, "Adds to a number.";
+    "info", -1, L, (0, 0, 0), Server, "1.0.0", info::info, "Tells facts about the server.";
+    "keys", 2, R, (0, 0, 0), Generic, "1.0.0", keys::keys, "Lists the keys that match a pattern.";
+    "mget", -2, RF, (1, -1, 1), String, "1.0.0", strings::mget, "Reads many values at one moment.";
+    "mset", -3, WM, (1, -1, 2), String, "1.0.1", strings::mset, "Sets many values atomically.";
+    "msetnx", -3, WM, (1, -1, 2), String, "1.0.1", strings::msetnx, "Sets many values if none of the keys exists.";
+    "persist", 2, WF, (1, 1, 1), Generic, "2.2.0", expiry::persist, "Takes the time to live away.";
+    "pexpire", -3, WF, (1, 1, 1), Generic, "2.6.0", expiry::pexpire, "Sets the time to live in milliseconds.";
+    "pexpireat", -3, WF, (1, 1, 1), Generic, "2.6.0", expiry::pexpireat, "Sets the end as a Unix time in milliseconds.";
+    "pexpiretime", 2, RF, (1, 1, 1), Generic, "7.0.0", expiry::pexpiretime, "Tells the end as a Unix time in milliseconds.";
+    "ping", -1, C, (0, 0, 0), Connection, "1.0.0", connection::ping, "Answers PONG.";
+    "psetex", 4, WM, (1, 1, 1), String, "2.6.0", set::psetex, "Sets a value and its time to live in milliseconds.";
+    "pttl", 2, RF, (1, 1, 1), Generic, "2.6.0", expiry::pttl, "Tells the time to live in milliseconds.";
+    "quit", -1, C, (0, 0, 0), Connection, "1.0.0", connection::quit, "Ends the connection.";
+    "reset", 1, C, (0, 0, 0), Connection, "6.2.0", connection::reset, "Makes the connection as if it were new.";
+    "scan", -2, R, (0, 0, 0), Generic, "2.8.0", keys::scan, "Lists the keys a part at a time.";
+    "select", 2, C, (0, 0, 0), Connection, "1.0.0", connection::select, "Chooses the database; there is only 0.";
+    "set", -3, WM, (1, 1, 1), String, "1.0.0", set::set, "Sets a value.";
+    "setex", 4, WM, (1, 1, 1), String, "2.0.0", set::setex, "Sets a value and its time to live in seconds.";
+    "setnx", 3, WMF, (1, 1, 1), String, "1.0.0", set::setnx, "Sets a value if the key does not exist.";
+    "strlen", 2, RF, (1, 1, 1), String, "2.2.0", strings::strlen, "Tells the length of a value.";
+    "ttl", 2, RF, (1, 1, 1), Generic, "1.0.0", expiry::ttl, "Tells the time to live in seconds.";
+    "type", 2, RF, (1, 1, 1), Generic, "1.0.0", keys::type_, "Tells the kind of a value.";
+    "unlink", -2, WF, (1, -1, 1), Generic, "4.0.0", keys::del, "Removes keys.";
+}
+
+/// The longest name of a command.
+const NAME_BYTES_MAX: usize = 16;
+
+/// The command of this name in lower case.
+pub(crate) fn by_name(name: &[u8]) -> Option<&'static Spec> {
+    COMMANDS.binary_search_by(|spec| spec.name.as_bytes().cmp(name)).ok().map(|at| &COMMANDS[at])
+}
+
+/// Finds a command and checks its number of words.
+pub(crate) fn find(command: &Command) -> Result<&'static Spec, Problem> {
+    let name = command.name();
+    let mut lower = [0; NAME_BYTES_MAX];
+    let spec = lower.get_mut(..name.len()).and_then(|lower| {
+        lower.copy_from_slice(name);
+        lower.make_ascii_lowercase();
+        by_name(lower)
+    });
+    let Some(spec) = spec else { return Err(unknown(command)) };
+    if !spec.takes(command.len()) {
+        return Err(wrong_arity(spec.name));
+    }
+    Ok(spec)
+}
+
+/// What redis says about a wrong number of words.
+pub(crate) fn wrong_arity(name: &str) -> Problem {
+    Problem::Owned(format!("ERR wrong number of arguments for '{name}' command"))
+}
+
+/// What redis says about a command that it does not know: with the beginning of its arguments.
+fn unknown(command: &Command) -> Problem {
+    let mut args = String::new();
+    for arg in command.iter().skip(1) {
+        if args.len() >= 128 {
+            break;
+        }
+        let room = 128 - args.len();
+        let _ = write!(args, "'{}' ", lossy(&arg[..arg.len().min(room)]));
+    }
+    let name = command.name();
+    let name = lossy(&name[..name.len().min(128)]);
+    Problem::Owned(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+}
+
+/// What redis says about a subcommand that it does not know.
+pub(crate) fn unknown_subcommand(command: &Command) -> Problem {
+    let name = String::from_utf8_lossy(command.name()).to_uppercase();
+    let sub = &command[1];
+    let sub = lossy(&sub[..sub.len().min(128)]);
+    Problem::Owned(format!("ERR unknown subcommand '{sub}'. Try {name} HELP."))
+}
+
+/// Bytes as text.
+fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_sorted() {
+        assert!(COMMANDS.is_sorted_by(|a, b| a.name < b.name));
+        assert!(COMMANDS.iter().all(|spec| spec.name.len() <= NAME_BYTES_MAX));
+        assert!(COMMANDS.iter().enumerate().all(|(index, spec)| spec.index == index));
+    }
+}

@@ -1,0 +1,41 @@
+//! The facts of `/status`.
+
+use engine::Cf;
+use serde_json::{Value, json};
+
+use crate::context::Context;
+
+/// What a person wants to know first.
+pub(super) fn status(context: &Context) -> Value {
+    let config = &context.config;
+    let addresses = context.addresses.get().copied().unwrap_or_default();
+    let text = |address: Option<std::net::SocketAddr>| address.map(|it| it.to_string());
+    let engine = context.store.engine.stats();
+    let cfs: serde_json::Map<String, Value> = Cf::ALL
+        .into_iter()
+        .map(|cf| {
+            let stats = engine.cfs[cf.index()];
+            (cf.name().to_owned(), json!({ "keys": stats.keys, "bytes": stats.bytes }))
+        })
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "mode": "solo",
+        "uptime_seconds": context.started.elapsed().as_secs(),
+        "engine": config.engine.name(),
+        "path": config.path.display().to_string(),
+        "durability": config.sync.name(),
+        "failure": context.store.failure(),
+        "addresses": {
+            "native": text(addresses.native),
+            "resp": text(addresses.resp),
+            "status": text(addresses.status),
+        },
+        "connections": context.connections.len(),
+        "requests_in_flight": context.store.admission.requests(),
+        "keys": context.store.keys(),
+        "column_families": cfs,
+        "disk_bytes": engine.disk_bytes,
+        "dead_bytes": engine.dead_bytes,
+    })
+}
