@@ -36,9 +36,7 @@ impl Solo {
             Writer { overlay: Overlay::new(engine), now: self.now, may_expire: self.may_expire };
         let responses = chunks
             .iter()
-            .map(|chunk| {
-                chunk.commands.iter().map(|it| execute_one(&mut writer, it)).collect()
-            })
+            .map(|chunk| chunk.commands.iter().map(|it| execute_one(&mut writer, it)).collect())
             .collect();
         self.may_expire = writer.may_expire;
         Group { batch: writer.overlay.batch, responses, has_more: false }
