@@ -1,15 +1,6 @@
 //! A sans-IO Raft.
 
-macro_rules! mutant {
-    ($name:literal) => {{
-        #[cfg(feature = "mutants")]
-        let on = crate::mutants::is_on($name);
-        #[cfg(not(feature = "mutants"))]
-        let on = false;
-        on
-    }};
-}
-pub(crate) use mutant;
+pub(crate) use mutant::mutant;
 
 pub mod confchange;
 mod config;
@@ -20,8 +11,6 @@ mod inflights;
 mod leader;
 mod membership;
 mod message;
-#[cfg(feature = "mutants")]
-pub mod mutants;
 mod node;
 mod progress;
 mod proposal;
