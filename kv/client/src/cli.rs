@@ -7,6 +7,7 @@ mod encoding;
 mod input;
 mod output;
 
+mod bench;
 mod completions;
 mod get;
 mod raw;
@@ -71,6 +72,7 @@ enum Command {
     Rm(rm::Rm),
     Raw(raw::RawArgs),
     Shell(shell::Shell),
+    Bench(Box<bench::Bench>),
     Completions(completions::Completions),
 }
 
@@ -97,6 +99,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Rm(command) => block_on(command.run(&global)),
         Command::Raw(command) => block_on(command.run(&global, out)),
         Command::Shell(command) => command.run(&global),
+        Command::Bench(command) => command.run(&global, out),
         Command::Completions(command) => command.run(),
     }
 }
