@@ -8,10 +8,12 @@ mod input;
 mod output;
 
 mod bench;
+mod check;
 mod completions;
 mod get;
 mod raw;
 mod rm;
+mod salvage;
 mod set;
 mod shell;
 
@@ -73,6 +75,8 @@ enum Command {
     Raw(raw::RawArgs),
     Shell(shell::Shell),
     Bench(Box<bench::Bench>),
+    Check(check::Check),
+    Salvage(salvage::Salvage),
     Completions(completions::Completions),
 }
 
@@ -100,6 +104,8 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Raw(command) => block_on(command.run(&global, out)),
         Command::Shell(command) => command.run(&global),
         Command::Bench(command) => command.run(&global, out),
+        Command::Check(command) => command.run(out),
+        Command::Salvage(command) => command.run(out),
         Command::Completions(command) => command.run(),
     }
 }
