@@ -45,7 +45,8 @@ fn bitcask_conforms_on_real_files() {
     let next = Cell::new(0);
     conformance::run_reopen(&|| {
         next.set(next.get() + 1);
-        opens(RealFs::shared(), dir.path().join(next.get().to_string()), Options::default())
+        let options = Options { allocate_bytes: 64 << 10, ..Options::default() };
+        opens(RealFs::shared(), dir.path().join(next.get().to_string()), options)
     });
 }
 
