@@ -123,7 +123,7 @@ impl<V: Clone> Index<V> {
         self.tree(cf).with_leaf(key, |leaf| {
             let Ok(i) = leaf.search(key) else { return false };
             let mut needed = horizon.needed();
-            leaf.versions(i).iter().any(|version| {
+            leaf.versions(i).any(|version| {
                 needed.is_needed(version.seq)
                     && version.seq == seq
                     && version.value.as_ref().is_some_and(&is)

@@ -1,22 +1,25 @@
-//! A sorted list of keys, packed into one piece of memory.
+//! A sorted list of keys, packed into two pieces of memory.
+//!
+//! A search looks at the *heads* first: the four bytes that follow the part that all keys have in
+//! common. They lie close together, so that few cache lines are touched; a whole key is compared
+//! only among those of one head.
 
 use std::ops::Range;
 
-/// Keys in strictly ascending order: their bytes one after the other, and where each ends.
+/// Keys in strictly ascending order.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Keys {
+    /// The keys, one after the other.
     bytes: Vec<u8>,
-    /// Where each key ends in `bytes`; ascending.
-    ends: Vec<u32>,
+    /// The heads of all keys, and then where each key ends in `bytes`; both ascending.
+    table: Vec<u32>,
+    /// How many bytes all keys have in common.
+    prefix: u32,
 }
 
 impl Keys {
-    pub(super) fn with_capacity(keys: usize, bytes: usize) -> Keys {
-        Keys { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
-    }
-
     pub(super) fn len(&self) -> usize {
-        self.ends.len()
+        self.table.len() / 2
     }
 
     /// The bytes of all keys together.
@@ -24,20 +27,36 @@ impl Keys {
         self.bytes.len()
     }
 
-    fn start(&self, i: usize) -> usize {
-        if i == 0 { 0 } else { self.ends[i - 1] as usize }
+    fn ends(&self) -> &[u32] {
+        &self.table[self.len()..]
     }
 
     pub(super) fn get(&self, i: usize) -> &[u8] {
-        &self.bytes[self.start(i)..self.ends[i] as usize]
+        let ends = self.ends();
+        &self.bytes[start(ends, i)..ends[i] as usize]
     }
 
     /// The position of a key, or the one where it would be inserted.
     pub(super) fn search(&self, key: &[u8]) -> Result<usize, usize> {
-        let (mut low, mut high) = (0, self.len());
+        let (heads, ends) = self.table.split_at(self.len());
+        let prefix = &self.bytes[..self.prefix as usize];
+        let common = prefix.len().min(key.len());
+        match key[..common].cmp(&prefix[..common]) {
+            std::cmp::Ordering::Less => return Err(0),
+            std::cmp::Ordering::Greater => return Err(heads.len()),
+            std::cmp::Ordering::Equal if common < prefix.len() => return Err(0),
+            std::cmp::Ordering::Equal => {}
+        }
+        let head = head(key, common);
+        let first = heads.partition_point(|&other| other < head);
+        let (mut low, mut high) = (first, first);
+        while heads.get(high) == Some(&head) {
+            high += 1;
+        }
         while low < high {
             let middle = low.midpoint(high);
-            match self.get(middle).cmp(key) {
+            let other = &self.bytes[start(ends, middle)..ends[middle] as usize];
+            match other[common..].cmp(&key[common..]) {
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,
                 std::cmp::Ordering::Equal => return Ok(middle),
@@ -53,6 +72,47 @@ impl Keys {
             Err(i) => i.saturating_sub(1),
         }
     }
+}
+
+fn start(ends: &[u32], i: usize) -> usize {
+    if i == 0 { 0 } else { ends[i - 1] as usize }
+}
+
+/// The four bytes of a key from `at` on, as a number that sorts as they do; zeros stand for bytes
+/// after its end.
+fn head(key: &[u8], at: usize) -> u32 {
+    if let Some(bytes) = key.get(at..at + 4) {
+        return u32::from_be_bytes(bytes.try_into().expect("four bytes"));
+    }
+    let mut bytes = [0; 4];
+    let rest = &key[at.min(key.len())..];
+    bytes[..rest.len()].copy_from_slice(rest);
+    u32::from_be_bytes(bytes)
+}
+
+/// Puts [`Keys`] together.
+#[derive(Debug, Default)]
+pub(super) struct KeysBuilder {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl KeysBuilder {
+    pub(super) fn with_capacity(keys: usize, bytes: usize) -> KeysBuilder {
+        KeysBuilder { bytes: Vec::with_capacity(bytes), ends: Vec::with_capacity(keys) }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    fn get(&self, i: usize) -> &[u8] {
+        &self.bytes[start(&self.ends, i)..self.ends[i] as usize]
+    }
 
     /// Appends a key, which must be above the last one.
     pub(super) fn push(&mut self, key: &[u8]) {
@@ -61,14 +121,34 @@ impl Keys {
         self.ends.push(u32::try_from(self.bytes.len()).expect("a page of keys is below 4 GiB"));
     }
 
-    /// Appends some keys of another list, which must be above the last one.
+    /// Appends some keys of a list, which must be above the last one.
     pub(super) fn extend(&mut self, from: &Keys, range: Range<usize>) {
         if range.is_empty() {
             return;
         }
-        let (start, end) = (from.start(range.start), from.ends[range.end - 1] as usize);
-        let shift = self.bytes.len();
+        let ends = from.ends();
+        let (start, end) = (start(ends, range.start), ends[range.end - 1] as usize);
+        let shift = (self.bytes.len() as u32).wrapping_sub(start as u32);
         self.bytes.extend_from_slice(&from.bytes[start..end]);
-        self.ends.extend(from.ends[range].iter().map(|&e| (e as usize - start + shift) as u32));
+        self.ends.extend(ends[range].iter().map(|&end| end.wrapping_add(shift)));
+    }
+
+    pub(super) fn finish(self) -> Keys {
+        let KeysBuilder { bytes, ends } = self;
+        let (Some(&first), Some(last)) = (ends.first(), ends.len().checked_sub(1)) else {
+            return Keys::default();
+        };
+        let first = &bytes[..first as usize];
+        let last = &bytes[start(&ends, last)..];
+        let prefix = first.iter().zip(last).take_while(|(a, b)| a == b).count();
+        let mut table = Vec::with_capacity(ends.len() * 2);
+        let mut from = 0;
+        table.extend(ends.iter().map(|&end| {
+            let key = &bytes[from..end as usize];
+            from = end as usize;
+            head(key, prefix)
+        }));
+        table.extend_from_slice(&ends);
+        Keys { bytes, table, prefix: prefix as u32 }
     }
 }

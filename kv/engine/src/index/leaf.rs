@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::horizon::Horizon;
-use super::keys::Keys;
+use super::keys::{Keys, KeysBuilder};
 
 /// Most keys in a leaf. A write copies one leaf, so that a larger one costs writes and memory
 /// traffic, and a smaller one costs memory for pointers.
@@ -39,33 +39,33 @@ pub(crate) struct Move<'a, V> {
     pub(crate) to: V,
 }
 
-/// Keys in ascending order, each with its versions, newest first.
+/// A version that is not the newest of its key.
+#[derive(Clone, Debug)]
+struct Older<V> {
+    /// The position of the key.
+    key: u32,
+    version: Version<V>,
+}
+
+/// Keys in ascending order, each with its versions.
 #[derive(Clone, Debug)]
 pub(super) struct Leaf<V> {
     keys: Keys,
-    /// Where the versions of each key start; ascending, one place a key.
-    firsts: Vec<u32>,
-    versions: Vec<Version<V>>,
-    /// Whether some key has more than one version, or was removed: a copy may leave things out.
-    shrinkable: bool,
+    /// The newest version of each key.
+    newest: Vec<Version<V>>,
+    /// The others: ascending by key, newest first. Most leaves have one or none.
+    older: Vec<Older<V>>,
+    /// How many of `newest` are removals.
+    removed: u32,
 }
 
 impl<V: Clone> Leaf<V> {
     pub(super) fn new() -> Leaf<V> {
-        Leaf::with_capacity(0, 0, 0)
-    }
-
-    fn with_capacity(keys: usize, bytes: usize, versions: usize) -> Leaf<V> {
-        Leaf {
-            keys: Keys::with_capacity(keys, bytes),
-            firsts: Vec::with_capacity(keys),
-            versions: Vec::with_capacity(versions),
-            shrinkable: false,
-        }
+        LeafBuilder::with_capacity(0, 0).finish()
     }
 
     pub(super) fn len(&self) -> usize {
-        self.keys.len()
+        self.newest.len()
     }
 
     pub(super) fn key(&self, i: usize) -> &[u8] {
@@ -76,19 +76,32 @@ impl<V: Clone> Leaf<V> {
         self.keys.search(key)
     }
 
-    fn versions_range(&self, i: usize) -> Range<usize> {
-        let end = self.firsts.get(i + 1).map_or(self.versions.len(), |&end| end as usize);
-        self.firsts[i] as usize..end
+    fn older_range(&self, i: usize) -> Range<usize> {
+        if self.older.is_empty() {
+            return 0..0;
+        }
+        let start = self.older.partition_point(|older| (older.key as usize) < i);
+        let more = self.older[start..].partition_point(|older| older.key as usize == i);
+        start..start + more
+    }
+
+    /// The newest version of the key at `i`.
+    pub(super) fn newest(&self, i: usize) -> &Version<V> {
+        &self.newest[i]
     }
 
     /// The versions of the key at `i`, newest first.
-    pub(super) fn versions(&self, i: usize) -> &[Version<V>] {
-        &self.versions[self.versions_range(i)]
+    pub(super) fn versions(&self, i: usize) -> impl Iterator<Item = &Version<V>> {
+        let older = self.older[self.older_range(i)].iter().map(|older| &older.version);
+        std::iter::once(&self.newest[i]).chain(older)
     }
 
     /// The version of the key at `i` that a reader at `seq` sees, unless it is a removal.
     pub(super) fn visible(&self, i: usize, seq: u64) -> Option<(u64, &V)> {
-        let version = self.versions(i).iter().find(|version| version.seq <= seq)?;
+        let version = match &self.newest[i] {
+            newest if newest.seq <= seq => newest,
+            _ => self.versions(i).find(|version| version.seq <= seq)?,
+        };
         Some((version.seq, version.value.as_ref()?))
     }
 
@@ -103,11 +116,8 @@ impl<V: Clone> Leaf<V> {
         effect: &mut impl FnMut(&[u8], Option<&V>, bool),
     ) -> Leaf<V> {
         let bytes = changes.iter().map(|change| change.key.len()).sum::<usize>();
-        let mut out = Leaf::with_capacity(
-            self.len() + changes.len(),
-            self.keys.bytes() + bytes,
-            self.versions.len() + changes.len(),
-        );
+        let mut out =
+            LeafBuilder::with_capacity(self.len() + changes.len(), self.keys.bytes() + bytes);
         let mut next = 0;
         for change in changes {
             let (at, found) = match self.search(change.key) {
@@ -116,85 +126,49 @@ impl<V: Clone> Leaf<V> {
             };
             out.copy(self, next..at, horizon);
             next = at + usize::from(found);
-            let older = if found { self.versions(at) } else { &[] };
-            let before = older.first().and_then(|version| version.value.as_ref());
+            let before = if found { self.newest[at].value.as_ref() } else { None };
             effect(change.key, before, change.value.is_some());
-            if change.value.is_some() || !older.is_empty() {
+            let version = Version { seq, value: change.value.clone() };
+            if found {
                 // An earlier change by the same write is never seen by anybody.
-                let same = older.iter().take_while(|version| version.seq == seq).count();
-                let older = &older[same..];
-                let version = Version { seq, value: change.value.clone() };
+                let older = self.versions(at).skip_while(|older| older.seq == seq);
                 out.push(change.key, Some(version), older, horizon);
+            } else {
+                out.push(change.key, Some(version), std::iter::empty(), horizon);
             }
         }
         out.copy(self, next..self.len(), horizon);
-        out
+        out.finish()
     }
 
-    /// Appends a key with its versions, as far as somebody may see them.
-    fn push(
-        &mut self,
-        key: &[u8],
-        newest: Option<Version<V>>,
-        older: &[Version<V>],
-        horizon: &Horizon,
-    ) {
-        let first = self.versions.len();
-        self.versions.extend(newest);
-        let mut needed = horizon.needed();
-        let kept = older.iter().filter(|version| needed.is_needed(version.seq));
-        self.versions.extend(kept.cloned());
-        // A removal with nothing before it says the same as no version at all.
-        while self.versions.len() > first
-            && self.versions.last().is_some_and(|version| version.value.is_none())
-        {
-            self.versions.pop();
+    /// The first key in a range of which a copy may leave something out; its end if there is none.
+    fn shrinkable(&self, range: Range<usize>) -> usize {
+        let older = self.older.partition_point(|older| (older.key as usize) < range.start);
+        let older = self.older.get(older).map_or(range.end, |older| older.key as usize);
+        let end = range.end.min(older);
+        if self.removed == 0 {
+            return end;
         }
-        if self.versions.len() > first {
-            self.keys.push(key);
-            self.firsts.push(first as u32);
-            self.shrinkable |=
-                self.versions.len() > first + 1 || self.versions[first].value.is_none();
-        }
-    }
-
-    /// Appends keys of another leaf, as far as somebody may see them.
-    fn copy(&mut self, from: &Leaf<V>, range: Range<usize>, horizon: &Horizon) {
-        if from.shrinkable {
-            for i in range {
-                self.push(from.key(i), None, from.versions(i), horizon);
-            }
-        } else {
-            self.copy_all(from, range);
-        }
-    }
-
-    /// Appends keys of another leaf with all versions.
-    fn copy_all(&mut self, from: &Leaf<V>, range: Range<usize>) {
-        if range.is_empty() {
-            return;
-        }
-        let start = from.firsts[range.start] as usize;
-        let end = from.versions_range(range.end - 1).end;
-        let shift = self.versions.len();
-        self.keys.extend(&from.keys, range.clone());
-        self.firsts.extend(from.firsts[range].iter().map(|&f| (f as usize - start + shift) as u32));
-        self.versions.extend_from_slice(&from.versions[start..end]);
-        self.shrinkable |= from.shrinkable;
-    }
-
-    /// Appends a key with one version; the key must be above the last one.
-    pub(super) fn append(&mut self, key: &[u8], seq: u64, value: V) {
-        self.firsts.push(self.versions.len() as u32);
-        self.versions.push(Version { seq, value: Some(value) });
-        self.keys.push(key);
+        let removed = self.newest[range.start..end].iter().position(|v| v.value.is_none());
+        removed.map_or(end, |i| range.start + i)
     }
 
     /// A copy without spare capacity.
     pub(super) fn packed(&self) -> Leaf<V> {
-        let mut out = Leaf::with_capacity(self.len(), self.keys.bytes(), self.versions.len());
-        out.copy_all(self, 0..self.len());
-        out
+        self.part(0..self.len())
+    }
+
+    /// Some of the keys with all versions.
+    fn part(&self, range: Range<usize>) -> Leaf<V> {
+        let bytes = range.clone().map(|i| self.key(i).len()).sum();
+        let mut out = LeafBuilder::with_capacity(range.len(), bytes);
+        let older = self.older_range(range.start).start..self.older_range(range.end).start;
+        out.older.extend(self.older[older].iter().map(|older| Older {
+            key: older.key - range.start as u32,
+            version: older.version.clone(),
+        }));
+        out.copy_newest(self, range);
+        out.finish()
     }
 
     /// Whether the leaf should be split.
@@ -220,11 +194,7 @@ impl<V: Clone> Leaf<V> {
                 }
                 end += 1;
             }
-            let versions = self.versions_range(end - 1).end - self.firsts[start] as usize;
-            let mut leaf = Leaf::with_capacity(end - start, size, versions);
-            leaf.copy_all(self, start..end);
-            leaf.shrinkable = self.shrinkable;
-            leaves.push(leaf);
+            leaves.push(self.part(start..end));
             start = end;
         }
         leaves
@@ -241,18 +211,120 @@ impl<V: Clone + PartialEq> Leaf<V> {
     ) -> Leaf<V> {
         let mut out = self.clone();
         for step in moves {
-            let range = self.search(step.key).map_or(0..0, |i| self.versions_range(i));
-            let mut versions = out.versions[range].iter_mut().enumerate();
-            let version = versions.find(|(_, version)| {
-                version.seq == step.seq && version.value.as_ref() == Some(&step.from)
-            });
             let mut is_newest = false;
-            if let Some((i, version)) = version {
-                version.value = Some(step.to.clone());
-                is_newest = i == 0;
+            if let Ok(i) = self.search(step.key) {
+                let is = |version: &Version<V>| {
+                    version.seq == step.seq && version.value.as_ref() == Some(&step.from)
+                };
+                let older = out.older[self.older_range(i)].iter_mut();
+                is_newest = is(&out.newest[i]);
+                if is_newest {
+                    out.newest[i].value = Some(step.to.clone());
+                } else if let Some(older) = older.map(|o| &mut o.version).find(|v| is(v)) {
+                    older.value = Some(step.to.clone());
+                }
             }
             moved(step, is_newest);
         }
         out
+    }
+}
+
+/// Puts a [`Leaf`] together.
+#[derive(Debug)]
+pub(super) struct LeafBuilder<V> {
+    keys: KeysBuilder,
+    newest: Vec<Version<V>>,
+    older: Vec<Older<V>>,
+    removed: u32,
+}
+
+impl<V: Clone> LeafBuilder<V> {
+    pub(super) fn with_capacity(keys: usize, bytes: usize) -> LeafBuilder<V> {
+        LeafBuilder {
+            keys: KeysBuilder::with_capacity(keys, bytes),
+            newest: Vec::with_capacity(keys),
+            older: Vec::new(),
+            removed: 0,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.newest.len()
+    }
+
+    /// Whether no more keys should be appended, if a leaf is to have at most so many.
+    pub(super) fn is_full(&self, keys: usize) -> bool {
+        self.len() >= keys || self.keys.bytes() > LEAF_BYTES_MAX
+    }
+
+    pub(super) fn finish(self) -> Leaf<V> {
+        let LeafBuilder { keys, newest, older, removed } = self;
+        Leaf { keys: keys.finish(), newest, older, removed }
+    }
+
+    /// Appends a key with one version; the key must be above the last one.
+    pub(super) fn append(&mut self, key: &[u8], seq: u64, value: V) {
+        self.keys.push(key);
+        self.newest.push(Version { seq, value: Some(value) });
+    }
+
+    /// Appends a key with its versions, as far as somebody may see them.
+    fn push<'v>(
+        &mut self,
+        key: &[u8],
+        change: Option<Version<V>>,
+        versions: impl Iterator<Item = &'v Version<V>>,
+        horizon: &Horizon,
+    ) where
+        V: 'v,
+    {
+        let at = self.newest.len();
+        let first_older = self.older.len();
+        self.newest.extend(change);
+        let mut needed = horizon.needed();
+        for version in versions.filter(|version| needed.is_needed(version.seq)).cloned() {
+            if self.newest.len() == at {
+                self.newest.push(version);
+            } else {
+                self.older.push(Older { key: at as u32, version });
+            }
+        }
+        // A removal with nothing before it says the same as no version at all.
+        while self.older.len() > first_older
+            && self.older.last().is_some_and(|older| older.version.value.is_none())
+        {
+            self.older.pop();
+        }
+        let Some(newest) = self.newest.get(at) else { return };
+        if newest.value.is_none() && self.older.len() == first_older {
+            self.newest.pop();
+            return;
+        }
+        self.removed += u32::from(newest.value.is_none());
+        self.keys.push(key);
+    }
+
+    /// Appends keys of another leaf, as far as somebody may see them.
+    fn copy(&mut self, from: &Leaf<V>, range: Range<usize>, horizon: &Horizon) {
+        let mut start = range.start;
+        while start < range.end {
+            let end = from.shrinkable(start..range.end);
+            self.copy_newest(from, start..end);
+            if end < range.end {
+                self.push(from.key(end), None, from.versions(end), horizon);
+            }
+            start = end + 1;
+        }
+    }
+
+    /// Appends keys of another leaf with their newest versions.
+    fn copy_newest(&mut self, from: &Leaf<V>, range: Range<usize>) {
+        let newest = &from.newest[range.clone()];
+        if from.removed > 0 {
+            self.removed += newest.iter().filter(|v| v.value.is_none()).count() as u32;
+        }
+        self.keys.extend(&from.keys, range);
+        self.newest.extend_from_slice(newest);
     }
 }

@@ -89,7 +89,7 @@ fn a_hot_key_keeps_only_the_versions_that_views_need() {
     for i in 1..1000 {
         put(&index, &[key(1)], Some(i));
     }
-    let count = || index.tree(Cf::Default).with_leaf(&key(1), |leaf| leaf.versions(0).len());
+    let count = || index.tree(Cf::Default).with_leaf(&key(1), |leaf| leaf.versions(0).count());
     assert_eq!(count(), 3, "one for the view, the visible one, and the one before it");
     assert_eq!(index.get_at(Cf::Default, &key(1), view.seq), Some((1, 0)));
     drop(view);
@@ -185,4 +185,32 @@ fn a_version_is_needed_by_the_first_reader_at_or_after_it() {
     let horizon = Horizon::at(10);
     let mut needed = horizon.needed();
     assert_eq!([12, 9, 8].map(|seq| needed.is_needed(seq)), [true, true, false]);
+}
+
+#[test]
+fn a_search_agrees_with_a_sorted_list() {
+    let mut state = 7;
+    for round in 0..300 {
+        let prefix = &b"a common part"[..round % 14];
+        let random_key = |state: &mut u64| {
+            let len = random(state) % 7;
+            let tail = (0..len).map(|_| [0, 1, b'a', 255][(random(state) % 4) as usize]);
+            prefix.iter().copied().chain(tail).collect::<Vec<u8>>()
+        };
+        let mut sorted: Vec<_> =
+            (0..random(&mut state) % 60).map(|_| random_key(&mut state)).collect();
+        sorted.sort();
+        sorted.dedup();
+        let mut builder = keys::KeysBuilder::with_capacity(0, 0);
+        sorted.iter().for_each(|key| builder.push(key));
+        let keys = builder.finish();
+        for _ in 0..100 {
+            let mut key = random_key(&mut state);
+            if random(&mut state).is_multiple_of(4) {
+                key = key[..(random(&mut state) as usize) % (key.len() + 1)].to_vec();
+            }
+            assert_eq!(keys.search(&key), sorted.binary_search(&key), "{key:?} in {sorted:?}");
+        }
+        assert!(sorted.iter().enumerate().all(|(i, key)| keys.get(i) == key));
+    }
 }

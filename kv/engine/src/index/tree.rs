@@ -6,8 +6,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use super::horizon::Horizon;
-use super::keys::Keys;
-use super::leaf::{Change, LEAF_KEYS_MAX, Leaf, Move};
+use super::keys::{Keys, KeysBuilder};
+use super::leaf::{Change, LEAF_KEYS_MAX, Leaf, LeafBuilder, Move};
 
 /// Most leaves in a chunk.
 const CHUNK_LEAVES_MAX: usize = 256;
@@ -20,9 +20,16 @@ pub(super) struct Fan<T> {
     children: Vec<Arc<T>>,
 }
 
-impl<T> Fan<T> {
-    fn with_capacity(children: usize) -> Fan<T> {
-        Fan { lows: Keys::with_capacity(children, 0), children: Vec::with_capacity(children) }
+/// Puts a [`Fan`] together.
+struct FanBuilder<T> {
+    lows: KeysBuilder,
+    children: Vec<Arc<T>>,
+}
+
+impl<T> FanBuilder<T> {
+    fn with_capacity(children: usize) -> FanBuilder<T> {
+        let lows = KeysBuilder::with_capacity(children, 0);
+        FanBuilder { lows, children: Vec::with_capacity(children) }
     }
 
     fn push(&mut self, low: &[u8], child: Arc<T>) {
@@ -35,15 +42,21 @@ impl<T> Fan<T> {
         self.children.extend_from_slice(&from.children[range]);
     }
 
+    fn finish(self) -> Fan<T> {
+        Fan { lows: self.lows.finish(), children: self.children }
+    }
+}
+
+impl<T> Fan<T> {
     /// A copy in which `with` stands instead of the child at `i`.
     fn replace(&self, i: usize, with: impl IntoIterator<Item = (Vec<u8>, Arc<T>)>) -> Fan<T> {
-        let mut out = Fan::with_capacity(self.children.len() + 1);
+        let mut out = FanBuilder::with_capacity(self.children.len() + 1);
         out.extend(self, 0..i);
         for (low, child) in with {
             out.push(&low, child);
         }
         out.extend(self, i + 1..self.children.len());
-        out
+        out.finish()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -103,23 +116,24 @@ impl<V: Clone> Tree<V> {
         if leaves.is_empty() {
             leaves.push(Leaf::new());
         }
-        let mut root = Fan::with_capacity(leaves.len() / CHUNK_LEAVES_MAX + 1);
+        let mut root = FanBuilder::with_capacity(leaves.len() / CHUNK_LEAVES_MAX + 1);
         let mut leaves = leaves.into_iter().peekable();
         let mut first = true;
         while leaves.peek().is_some() {
-            let mut page = Fan::with_capacity(CHUNK_LEAVES_MAX);
+            let mut page = FanBuilder::with_capacity(CHUNK_LEAVES_MAX);
             let mut chunk_low = Vec::new();
             for leaf in leaves.by_ref().take(CHUNK_LEAVES_MAX * 3 / 4) {
                 let low = if first { Vec::new() } else { leaf.key(0).to_vec() };
                 first = false;
                 page.push(&low, Arc::new(ArcSwap::from_pointee(leaf)));
-                if page.len() == 1 {
+                if page.children.len() == 1 {
                     chunk_low = low;
                 }
             }
-            root.push(&chunk_low, Arc::new(Chunk { page: ArcSwap::from_pointee(page) }));
+            let page = ArcSwap::from_pointee(page.finish());
+            root.push(&chunk_low, Arc::new(Chunk { page }));
         }
-        Tree { root: ArcSwap::from_pointee(root) }
+        Tree { root: ArcSwap::from_pointee(root.finish()) }
     }
 
     /// The root page as it is now.
@@ -174,7 +188,7 @@ impl<V: Clone> Tree<V> {
             let first = leaf.search(&from).unwrap_or_else(|i| i);
             let changes: Vec<Change<'_, V>> = (first..leaf.len())
                 .take_while(|&i| end.is_none_or(|end| leaf.key(i) < end))
-                .filter(|&i| leaf.versions(i)[0].value.is_some())
+                .filter(|&i| leaf.newest(i).value.is_some())
                 .map(|i| Change { key: leaf.key(i), value: None })
                 .collect();
             next = path.high();
@@ -221,11 +235,11 @@ impl<V: Clone> Tree<V> {
         let most = if ascending { CHUNK_LEAVES_MAX * 7 / 8 } else { page.len().div_ceil(2) };
         let with = (0..page.len()).step_by(most.max(1)).map(|start| {
             let end = (start + most).min(page.len());
-            let mut part = Fan::with_capacity(end - start);
+            let mut part = FanBuilder::with_capacity(end - start);
             part.extend(&page, start..end);
             let low =
                 if start == 0 { path.root.lows.get(path.chunk) } else { page.lows.get(start) };
-            (low.to_vec(), Arc::new(Chunk { page: ArcSwap::from_pointee(part) }))
+            (low.to_vec(), Arc::new(Chunk { page: ArcSwap::from_pointee(part.finish()) }))
         });
         self.root.store(Arc::new(path.root.replace(path.chunk, with)));
     }
@@ -251,13 +265,13 @@ impl<V: Clone + PartialEq> Tree<V> {
 impl<T> Fan<T> {
     /// A copy without the child at `i`, whose keys go to a neighbour.
     fn without(&self, i: usize) -> Fan<T> {
-        let mut out = Fan::with_capacity(self.len() - 1);
+        let mut out = FanBuilder::with_capacity(self.len() - 1);
         for (at, child) in self.children.iter().enumerate().filter(|&(at, _)| at != i) {
             // The first child stands for everything below the second, whatever its low is.
             let low = if out.children.is_empty() { self.lows.get(0) } else { self.lows.get(at) };
             out.push(low, Arc::clone(child));
         }
-        out
+        out.finish()
     }
 }
 
@@ -297,26 +311,31 @@ impl<V> Path<V> {
 #[derive(Debug)]
 pub(super) struct Builder<V> {
     full: Vec<Leaf<V>>,
-    leaf: Leaf<V>,
+    leaf: LeafBuilder<V>,
 }
 
 impl<V: Clone> Builder<V> {
     pub(super) fn new() -> Builder<V> {
-        Builder { full: Vec::new(), leaf: Leaf::new() }
+        Builder { full: Vec::new(), leaf: LeafBuilder::with_capacity(0, 0) }
     }
 
     pub(super) fn push(&mut self, key: &[u8], seq: u64, value: V) {
         // A little room is left, so that the first writes do not split every leaf.
-        if self.leaf.len() >= LEAF_KEYS_MAX * 7 / 8 || self.leaf.is_large() {
-            let leaf = std::mem::replace(&mut self.leaf, Leaf::new());
-            self.full.push(leaf.packed());
+        if self.leaf.is_full(LEAF_KEYS_MAX * 7 / 8) {
+            self.cut();
         }
         self.leaf.append(key, seq, value);
     }
 
+    fn cut(&mut self) {
+        let next = LeafBuilder::with_capacity(LEAF_KEYS_MAX, 0);
+        let leaf = std::mem::replace(&mut self.leaf, next);
+        self.full.push(leaf.finish().packed());
+    }
+
     pub(super) fn finish(mut self) -> Tree<V> {
         if self.leaf.len() > 0 {
-            self.full.push(self.leaf.packed());
+            self.cut();
         }
         Tree::from_leaves(self.full)
     }
