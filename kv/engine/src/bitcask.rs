@@ -9,7 +9,7 @@
 //! ```
 //!
 //! - [`frame`] draws the bytes of a segment, [`folder`] the files.
-//! - [`recover`] decides after a crash what is durable.
+//! - [`mod@recover`] decides after a crash what is durable.
 //! - Readers take no lock that a writer or a merge holds.
 //!
 //! Left out: keys that do not fit into memory; compression.

@@ -4,7 +4,7 @@
 //! 2. The blocks are put in order by lsn. A segment that starts at lsn n voids what earlier
 //!    segments hold from n on: that was cut by an earlier recovery.
 //! 3. Blocks that are missing or whose index is bad get their names from the next block's mirror.
-//! 4. Each block is judged ([`decide`]); the horizon, the highest `synced_lsn` of any block, says
+//! 4. Each block is judged ([`decision::decide`]); the horizon, the highest `synced_lsn` of any block, says
 //!    which ones were durable.
 //! 5. What is kept is synced, since it may have been in memory only, and replayed.
 //!
