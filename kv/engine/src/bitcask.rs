@@ -102,6 +102,8 @@ struct Shared {
     usage: Usage,
     queue: Queue,
     log: Mutex<Log>,
+    /// Held while the log is synced.
+    syncing: Mutex<()>,
     /// The lines of the manifest on disk.
     listed: Mutex<Vec<Listed>>,
     /// The highest segment number that was given out.
@@ -167,6 +169,7 @@ impl Bitcask {
             usage: recovered.usage,
             queue: Queue::default(),
             log: Mutex::new(log),
+            syncing: Mutex::new(()),
             listed: Mutex::new(recovered.listed),
             newest_id: Mutex::new(NonZeroU32::new(newest).ok_or_else(no_numbers)?),
             merge: Mutex::new(None),

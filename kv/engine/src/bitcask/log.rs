@@ -171,13 +171,20 @@ impl Shared {
         if log.durable >= seq {
             return Ok(());
         }
-        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = log.segment.file.sync_data() {
-            return Err(self.poison(log.segment.sync_failed("sync the segment", error)));
-        }
+        self.sync_segment(&log.segment)?;
         log.durable = seq;
         log.waiting_since = None;
         Ok(())
+    }
+
+    /// Syncs a segment, one sync at a time: of two at once the system may tell only one that the
+    /// bytes of both are lost.
+    fn sync_segment(&self, segment: &Segment) -> Result<()> {
+        let _syncing = self.syncing.lock();
+        self.check_poison()?;
+        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
+        let synced = segment.file.sync_data();
+        synced.map_err(|e| self.poison(segment.sync_failed("sync the segment", e)))
     }
 
     /// Sees to it that the newest batches are synced in time.
@@ -200,10 +207,7 @@ impl Shared {
             }
             (Arc::clone(&log.segment), log.last_seq)
         };
-        self.counters.syncs.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = segment.file.sync_data() {
-            return Err(self.poison(segment.failed("sync the segment", error)));
-        }
+        self.sync_segment(&segment)?;
         let mut log = self.log.lock();
         log.durable = log.durable.max(seq);
         Ok(())

@@ -70,21 +70,24 @@ pub(super) enum Verdict {
 }
 
 /// Decides about log segments in order: the first batch that each was made for, and its scan.
-pub(super) fn judge(scans: &[(u64, &Scan)]) -> Verdict {
+/// Batches up to `merged` were durable when a merge was done.
+pub(super) fn judge(scans: &[(u64, &Scan)], merged: u64) -> Verdict {
     for (i, (_, scan)) in scans.iter().enumerate() {
         let later = &scans[i + 1..];
         let next = scan.last_seq + 1;
         let continued = later.first().is_some_and(|(first, _)| *first == next);
+        let is_last = later.is_empty();
         let is_end = match scan.how {
             // What follows a sealed segment may have been merged away.
-            End::Sealed => true,
-            End::Open => later.is_empty() || continued,
+            End::Sealed => !is_last || merged < next,
+            End::Open => is_last && merged < next || continued,
             End::Damaged(_) => false,
         };
         if is_end {
             continue;
         }
         let durable = later.iter().map(|(_, scan)| scan.durable).fold(scan.durable, u64::max);
+        let durable = durable.max(merged);
         if durable >= next && !mutant!("tail-cut-despite-evidence") {
             let reason = match scan.how {
                 End::Damaged(reason) => reason,
@@ -198,17 +201,7 @@ fn check_merged(segment: &Segment, scan: &Scan) -> Result<()> {
 fn cut(folder: &Folder, logs: &mut Vec<Log>, merged: u64) -> Result<Vec<NonZeroU32>> {
     let scans: Vec<_> = logs.iter().map(|log| (log.segment.head.first_seq, &log.scan)).collect();
     let mut dropped = Vec::new();
-    let verdict = judge(&scans);
-    let last = match verdict {
-        Verdict::Cut(i) => logs.get(i),
-        _ => logs.last(),
-    };
-    if let Some(Log { segment, scan, .. }) = last.filter(|log| log.scan.last_seq < merged) {
-        let next = scan.last_seq + 1;
-        let reason = format!("batches {next} to {merged} were durable, and are not here");
-        return Err(segment.corrupt(scan.end, reason));
-    }
-    match verdict {
+    match judge(&scans, merged) {
         Verdict::Whole => {}
         Verdict::Corrupt(i, reason) => {
             return Err(logs[i].segment.corrupt(logs[i].scan.end, reason));

@@ -179,7 +179,8 @@ impl Survey {
         let is_log = |s: &&Surveyed| s.segment.head.listed.origin == Origin::Log;
         let logs: Vec<&Surveyed> = self.segments.iter().filter(is_log).collect();
         let scans: Vec<_> = logs.iter().map(|s| (s.segment.head.first_seq, &s.scan)).collect();
-        let verdict = judge(&scans);
+        let merged = self.segments.iter().filter(|s| !is_log(s)).map(|s| s.segment.head.clean_seq);
+        let verdict = judge(&scans, merged.max().unwrap_or(0));
         let mut found = Vec::new();
         for (i, log) in logs.iter().enumerate() {
             let place = (log.segment.path.clone(), log.scan.end);
