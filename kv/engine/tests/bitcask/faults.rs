@@ -1,6 +1,7 @@
 //! One fault of a file at rest, at every place: never wrong data, never silently missing data.
 //!
-//! The store is closed, every write was acknowledged as durable. Then each sector of each file gets
+//! The store was closed, or its process was killed, and every write was acknowledged as durable. Then
+//! each sector of each file gets
 //! each damage: flipped bits (`FAULT_BITS` a sector, places from `SEED`), zeros, each older content,
 //! the content of another sector, an end of the file there, a failing read; and each file goes
 //! missing, and is found twice. What may come of it:
@@ -17,11 +18,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use tinykv_engine::bitcask;
 use tinykv_engine::{Cf, Direction, Engine, Error, Range};
 use wal::{Damage, ErrFs, Failure, Fault, Fs, FsOp, MemFs, OpenMode};
 
 use crate::script::{Recording, Script, Step};
-use crate::store::{Content, FOLDER, delete, file_of, open, put, setting};
+use crate::store::{Content, FOLDER, delete, file_of, open, put, setting, small};
 
 const SECTOR: u64 = 512;
 
@@ -55,6 +57,7 @@ fn script() -> Script {
 
 /// The store, and what is known about its bytes.
 struct Target {
+    closed: bool,
     fs: MemFs,
     contents: Vec<Content>,
     /// Where the frames of the last writes stand: number of the write, file, bytes.
@@ -79,9 +82,18 @@ fn written(what: &str) -> Option<(PathBuf, std::ops::Range<u64>)> {
 }
 
 impl Target {
-    fn new() -> Target {
+    /// Both ways in which a store may end.
+    fn both() -> [Target; 2] {
+        [true, false].map(Target::new)
+    }
+
+    fn new(closed: bool) -> Target {
         let script = script();
         let recording = Recording::new(&script);
+        let end = recording.promise(u64::MAX).operations;
+        let killed = recording.points.iter().rfind(|point| point.operations <= end);
+        let fs =
+            if closed { recording.fs.fork() } else { killed.expect("there is a first point").fs() };
         let mut extents = Vec::new();
         let mut older: BTreeMap<(PathBuf, u64), Vec<Vec<u8>>> = BTreeMap::new();
         for pair in recording.points.windows(2) {
@@ -98,12 +110,15 @@ impl Target {
                 versions.push(before[start..end].to_vec());
                 versions.dedup();
             }
+            if pair[1].operations > end && !closed {
+                break;
+            }
             let promise = recording.promise(pair[1].operations - 1);
             if promise.begun > promise.durable {
                 extents.push((promise.begun, path, bytes));
             }
         }
-        Target { fs: recording.fs.fork(), contents: script.contents(), extents, older }
+        Target { closed, fs, contents: script.contents(), extents, older }
     }
 
     fn content(&self) -> &Content {
@@ -131,6 +146,7 @@ impl Target {
 /// How the cases ended.
 #[derive(Debug, Default)]
 struct Outcomes {
+    cases: usize,
     right: usize,
     refused: usize,
     partly_refused: usize,
@@ -194,6 +210,40 @@ impl Case<'_> {
     }
 
     fn run(&self, fs: Arc<dyn Fs>, outcomes: &mut Outcomes) {
+        let before = (outcomes.refused, outcomes.partly_refused);
+        let sound = bitcask::check(Arc::clone(&fs), FOLDER).is_ok_and(|report| report.is_sound());
+        outcomes.cases += 1;
+        if outcomes.cases % 16 == 1 {
+            self.salvage(Arc::clone(&fs));
+        }
+        self.run_open(fs, outcomes);
+        let refused = before != (outcomes.refused, outcomes.partly_refused);
+        assert!(!(sound && refused), "{}: `check` finds nothing", self.what);
+    }
+
+    /// Rescues into another folder: what comes out was written once, and little is lost.
+    fn salvage(&self, fs: Arc<dyn Fs>) {
+        if let Err(error) = bitcask::salvage(Arc::clone(&fs), FOLDER, "rescued") {
+            self.check_error(&error);
+            let expected = matches!(error, Error::Io { .. }) || self.path.ends_with("FORMAT");
+            assert!(expected, "{}: salvage: {error}", self.what);
+            return;
+        }
+        let engine = bitcask::open(fs, "rescued", small()).unwrap();
+        let rescued = Content::read(&engine).unwrap();
+        for (cf, key, value) in rescued.iter() {
+            let once =
+                self.target.contents.iter().any(|content| content.get(cf, key) == Some(value));
+            assert!(once, "{}: salvage makes up {key:?}", self.what);
+        }
+        let wanted = self.target.content();
+        let lost =
+            wanted.iter().filter(|(cf, key, value)| rescued.get(*cf, key) != Some(value)).count();
+        let few = self.damaged.as_ref().is_none_or(|damaged| damaged.end == u64::MAX) || lost <= 8;
+        assert!(few, "{}: salvage loses {lost} keys", self.what);
+    }
+
+    fn run_open(&self, fs: Arc<dyn Fs>, outcomes: &mut Outcomes) {
         let engine = match open(fs) {
             Ok(engine) => engine,
             Err(error) => {
@@ -280,17 +330,15 @@ fn damaged(damage: &Damage) -> std::ops::Range<u64> {
     }
 }
 
-#[test]
-fn every_sector_and_every_damage() {
-    let target = Target::new();
+fn every_sector_and_every_damage_of(target: &Target) {
     let seed = setting("SEED", 1);
     for path in target.files() {
         let mut outcomes = Outcomes::default();
         let sectors = (read_file(&target.fs, &path).len() as u64).div_ceil(SECTOR);
         for sector in 0..sectors {
-            for damage in sector_damages(&target, &path, sector, seed) {
+            for damage in sector_damages(target, &path, sector, seed) {
                 let case = Case {
-                    target: &target,
+                    target,
                     what: format!("{}: {damage:?} (SEED={seed})", path.display()),
                     path: &path,
                     damaged: Some(damaged(&damage)),
@@ -304,12 +352,18 @@ fn every_sector_and_every_damage() {
 }
 
 #[test]
-fn missing_files() {
-    let target = Target::new();
+fn every_sector_and_every_damage() {
+    for target in Target::both() {
+        println!("closed: {}", target.closed);
+        every_sector_and_every_damage_of(&target);
+    }
+}
+
+fn missing_files_of(target: &Target) {
     let mut outcomes = Outcomes::default();
     for path in target.files() {
         let case = Case {
-            target: &target,
+            target,
             what: format!("{} is missing", path.display()),
             path: &path,
             damaged: None,
@@ -321,8 +375,14 @@ fn missing_files() {
 }
 
 #[test]
-fn files_found_twice() {
-    let target = Target::new();
+fn missing_files() {
+    for target in Target::both() {
+        println!("closed: {}", target.closed);
+        missing_files_of(&target);
+    }
+}
+
+fn files_found_twice_of(target: &Target) {
     let mut outcomes = Outcomes::default();
     for path in target.files() {
         let extension = path.extension().map_or("", |extension| extension.to_str().unwrap());
@@ -330,7 +390,7 @@ fn files_found_twice() {
             ["00000000", "00000099", "1", "copy"].map(|stem| format!("{stem}.{extension}"));
         for copy in copies.iter().map(|name| Path::new(FOLDER).join(name)) {
             let case = Case {
-                target: &target,
+                target,
                 what: format!("{} is found again as {}", path.display(), copy.display()),
                 path: &path,
                 damaged: None,
@@ -346,7 +406,7 @@ fn files_found_twice() {
                 continue;
             }
             let case = Case {
-                target: &target,
+                target,
                 what: format!("{} holds {}", path.display(), other.display()),
                 path: &path,
                 damaged: None,
@@ -362,8 +422,14 @@ fn files_found_twice() {
 }
 
 #[test]
-fn unreadable_sectors() {
-    let target = Target::new();
+fn files_found_twice() {
+    for target in Target::both() {
+        println!("closed: {}", target.closed);
+        files_found_twice_of(&target);
+    }
+}
+
+fn unreadable_sectors_of(target: &Target) {
     for path in target.files() {
         let mut outcomes = Outcomes::default();
         let sectors = (read_file(&target.fs, &path).len() as u64).div_ceil(SECTOR);
@@ -373,7 +439,7 @@ fn unreadable_sectors() {
             let fault = Fault::sticky(FsOp::Read, Failure::Io).touching(bytes);
             fs.inject(fault.at(path.to_str().unwrap()));
             let case = Case {
-                target: &target,
+                target,
                 what: format!("{}: sector {sector} cannot be read", path.display()),
                 path: &path,
                 damaged: None,
@@ -382,5 +448,13 @@ fn unreadable_sectors() {
             case.run(Arc::new(fs), &mut outcomes);
         }
         println!("{}: {sectors} sectors, {outcomes:?}", path.display());
+    }
+}
+
+#[test]
+fn unreadable_sectors() {
+    for target in Target::both() {
+        println!("closed: {}", target.closed);
+        unreadable_sectors_of(&target);
     }
 }
