@@ -16,6 +16,9 @@ use crate::store::Mailbox;
 use crate::stream::Stream;
 use crate::{native, resp};
 
+/// The most tasks that are polled before the system is asked for more input.
+const ROUND_TASKS_MAX: u32 = 1024;
+
 /// How often connections are looked at for limits of time.
 const SWEEP: Duration = Duration::from_millis(250);
 
@@ -44,7 +47,10 @@ impl Worker {
     pub(crate) fn start(index: usize, context: Arc<Context>) -> io::Result<Worker> {
         let mailbox = Arc::new(Mailbox::new(Arc::clone(&context.store)));
         let shared = Arc::new(Shared { index, context, mailbox, stop: Notify::new() });
-        let runtime = Builder::new_current_thread().enable_all().build()?;
+        // A round takes all connections that have input before it asks for more, so that their
+        // writes make one group.
+        let runtime =
+            Builder::new_current_thread().enable_all().event_interval(ROUND_TASKS_MAX).build()?;
         let handle = runtime.handle().clone();
         let body = {
             let shared = Arc::clone(&shared);
