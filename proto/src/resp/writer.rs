@@ -47,7 +47,13 @@ impl<'a> Writer<'a> {
 
     /// Appends an error on one line, like `ERR no such key`; line ends in it become spaces.
     pub fn error(&mut self, text: &str) {
-        self.line(b'-', text.as_bytes());
+        self.error_bytes(text.as_bytes());
+    }
+
+    /// Appends an error on one line that may hold bytes of a client's; line ends in it become
+    /// spaces.
+    pub fn error_bytes(&mut self, text: &[u8]) {
+        self.line(b'-', text);
     }
 
     /// Appends a number.

@@ -7,7 +7,7 @@ use proto::resp::{Command, Version, Writer, parse_integer};
 
 use super::args::{SYNTAX, is, text};
 use super::session::{Answer, Session};
-use super::table::{Problem, Step, unknown_subcommand};
+use super::table::{Problem, Step, no_such_form};
 use crate::connection::{Connection, Door};
 
 /// What redis says about a name that it does not take.
@@ -39,6 +39,10 @@ pub(super) fn client(session: &mut Session<'_>, command: &Command, out: &mut Wri
     } else if is(command, 1, "info") && len == 2 {
         out.verbatim(*b"txt", line(&session.connection, now).as_bytes());
     } else if is(command, 1, "list") {
+        let all_normal = len == 4 && is(command, 2, "type") && is(command, 3, "normal");
+        if len != 2 && !all_normal {
+            return Err(SYNTAX);
+        }
         let clients = session.context.connections.list();
         let lines = clients.iter().filter(|it| it.door == Door::Resp).map(|it| line(it, now));
         out.verbatim(*b"txt", lines.collect::<String>().as_bytes());
@@ -47,15 +51,25 @@ pub(super) fn client(session: &mut Session<'_>, command: &Command, out: &mut Wri
             return Err(SYNTAX);
         }
         out.ok();
-    } else if is(command, 1, "reply") && len == 3 && is(command, 2, "on") {
+    } else if is(command, 1, "reply") && len == 3 {
+        if is(command, 2, "off") || is(command, 2, "skip") {
+            return Err(Problem::Text("ERR CLIENT REPLY OFF and SKIP are not supported"));
+        } else if !is(command, 2, "on") {
+            return Err(SYNTAX);
+        }
         out.ok();
     } else if is(command, 1, "kill") && len >= 3 {
         return kill(session, command, out);
     } else {
-        return Err(unknown_subcommand(command));
+        return Err(no_such_form(command, &SUBCOMMANDS));
     }
     Ok(Step::Replied)
 }
+
+/// What `CLIENT` can do.
+const SUBCOMMANDS: [&str; 10] = [
+    "id", "getname", "setname", "setinfo", "info", "list", "no-evict", "no-touch", "reply", "kill",
+];
 
 /// `CLIENT SETINFO LIB-NAME | LIB-VER value`
 fn set_info(session: &Session<'_>, command: &Command, out: &mut Writer<'_>) -> Answer {

@@ -4,7 +4,7 @@ use proto::resp::{Command, Writer};
 
 use super::args::is;
 use super::session::{Answer, Session};
-use super::table::{COMMANDS, Spec, Step, by_name, unknown_subcommand};
+use super::table::{COMMANDS, Spec, Step, by_name, no_such_form};
 
 /// `COMMAND [COUNT | LIST | INFO [name ...] | DOCS [name ...]]`
 pub(super) fn command(_: &mut Session<'_>, command: &Command, out: &mut Writer<'_>) -> Answer {
@@ -36,7 +36,7 @@ pub(super) fn command(_: &mut Session<'_>, command: &Command, out: &mut Writer<'
         out.map(specs.len());
         specs.into_iter().for_each(|spec| write_docs(spec, out));
     } else {
-        return Err(unknown_subcommand(command));
+        return Err(no_such_form(command, &["count", "list"]));
     }
     Ok(Step::Replied)
 }

@@ -9,7 +9,7 @@ use super::args::is;
 use super::connection::REDIS_VERSION;
 use super::glob;
 use super::session::{Answer, Session};
-use super::table::{Problem, Step, unknown_subcommand, wrong_arity};
+use super::table::{Problem, Step, no_such_form};
 use crate::config::{EngineKind, Sync};
 use crate::context::Context;
 
@@ -127,11 +127,8 @@ pub(super) fn config(session: &mut Session<'_>, command: &Command, out: &mut Wri
         let text = "ERR the configuration is changed in its file; see tinykv-server --print-config";
         return Err(Problem::Text(text));
     }
-    if !is(command, 1, "get") {
-        return Err(unknown_subcommand(command));
-    }
-    if command.len() < 3 {
-        return Err(wrong_arity("config|get"));
+    if !is(command, 1, "get") || command.len() < 3 {
+        return Err(no_such_form(command, &["get", "resetstat"]));
     }
     let asked = |key: &str| {
         command.iter().skip(2).any(|it| glob::matches(&it.to_ascii_lowercase(), key.as_bytes()))

@@ -18,6 +18,8 @@ pub(crate) enum Render {
     Stored,
     /// Of a conditional put: the value before.
     Previous,
+    /// Of a value that is not wanted: null if it is absent, this error if it is there.
+    NullOr(&'static str),
     /// The length of the value.
     Length,
     /// The kind of the value: `string` or `none`.
@@ -43,6 +45,10 @@ impl Render {
             (Render::Stored, Response::Stored { stored, .. }) => out.integer(i64::from(*stored)),
             (Render::Previous, Response::Stored { previous, .. }) => {
                 out.bulk_or_null(previous.as_deref());
+            }
+            (Render::NullOr(text), Response::Value(Some(_))) => {
+                out.error(text);
+                return false;
             }
             (Render::Length, Response::Value(value)) => {
                 out.integer(length(value.as_ref().map_or(0, |value| value.len() as u64)));

@@ -68,52 +68,84 @@ pub(super) fn expiry_of(
     }
 }
 
-/// The options of `SET`.
+/// The options of `SET` and `GETEX`.
+///
+/// Read as redis reads them: a word may be there twice, of two times the last one counts, and a
+/// number is judged only after all the words.
 #[derive(Debug, Default)]
-struct SetOptions {
+pub(super) struct Options {
     condition: Option<Condition>,
-    expiry: Option<Expiry>,
     get: bool,
+    keep: bool,
+    pub(super) persist: bool,
+    /// A time, and the argument that has its number.
+    pub(super) time: Option<(TimeWord, usize)>,
 }
 
-impl SetOptions {
-    /// Reads the options from argument 3 on.
-    fn read(session: &Session<'_>, command: &Command) -> Result<SetOptions, Problem> {
-        let mut options = SetOptions::default();
-        let mut index = 3;
+/// Which options a command has beside times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum OptionsOf {
+    /// `NX`, `XX`, `IFEQ`, `GET` and `KEEPTTL`.
+    Set,
+    /// `PERSIST`.
+    GetEx,
+}
+
+impl Options {
+    /// Reads the options from argument `index` on.
+    pub(super) fn read(
+        command: &Command,
+        mut index: usize,
+        of: OptionsOf,
+    ) -> Result<Options, Problem> {
+        let mut options = Options::default();
         while index < command.len() {
-            let is = |word| is(command, index, word);
-            if is("get") {
-                options.get = true;
-            } else if options.condition.is_none() && is("nx") {
-                options.condition = Some(Condition::Absent);
-            } else if options.condition.is_none() && is("xx") {
-                options.condition = Some(Condition::Present);
-            } else if options.condition.is_none() && is("ifeq") && index + 1 < command.len() {
-                index += 1;
-                options.condition = Some(Condition::Equals(bytes(command, index)));
-            } else if options.expiry.is_none() && is("keepttl") {
-                options.expiry = Some(Expiry::Keep);
-            } else if options.expiry.is_none()
-                && let Some(word) = TimeWord::of(command, index)
-                && index + 1 < command.len()
-            {
-                index += 1;
-                options.expiry = Some(expiry_of(session, "set", word, command, index)?);
-            } else {
-                return Err(SYNTAX);
-            }
-            index += 1;
+            index += options.read_one(command, index, of).ok_or(SYNTAX)?;
         }
         Ok(options)
+    }
+
+    /// Reads the option at argument `index`; gives how many arguments it has, or none if there is
+    /// no such option, or it cannot stand beside the others.
+    fn read_one(&mut self, command: &Command, index: usize, of: OptionsOf) -> Option<usize> {
+        let is = |word| is(command, index, word);
+        let (sets, has_value) = (of == OptionsOf::Set, index + 1 < command.len());
+        if let Some(word) = TimeWord::of(command, index) {
+            let alone = self.time.is_none_or(|(other, _)| other == word);
+            self.time = Some((word, index + 1));
+            return (has_value && alone && !self.keep && !self.persist).then_some(2);
+        }
+        let may_condition =
+            |wanted: &Condition| self.condition.as_ref().is_none_or(|it| it == wanted);
+        if sets && is("get") {
+            self.get = true;
+        } else if sets && is("nx") && may_condition(&Condition::Absent) {
+            self.condition = Some(Condition::Absent);
+        } else if sets && is("xx") && may_condition(&Condition::Present) {
+            self.condition = Some(Condition::Present);
+        } else if sets && is("ifeq") && has_value && self.condition.is_none() {
+            self.condition = Some(Condition::Equals(bytes(command, index + 1)));
+            return Some(2);
+        } else if sets && is("keepttl") && self.time.is_none() {
+            self.keep = true;
+        } else if !sets && is("persist") && self.time.is_none() {
+            self.persist = true;
+        } else {
+            return None;
+        }
+        Some(1)
     }
 }
 
 /// `SET key value [NX | XX | IFEQ old] [GET] [EX s | PX ms | EXAT s | PXAT ms | KEEPTTL]`
 pub(super) fn set(session: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
     let (key, value) = (bytes(command, 1), bytes(command, 2));
-    let options = SetOptions::read(session, command)?;
-    let expiry = options.expiry.unwrap_or_default();
+    let options = Options::read(command, 3, OptionsOf::Set)?;
+    let expiry = match options.time {
+        Some((word, index)) => expiry_of(session, "set", word, command, index)?,
+        None if options.keep => Expiry::Keep,
+        None => Expiry::default(),
+    };
     let render = if options.get { Render::Previous } else { Render::OkOrNull };
     match options.condition {
         None if !options.get => write(Write::Put { cf: CF, key, value, expiry }, Render::Ok),

@@ -4,11 +4,11 @@ use engine::Cf;
 use node::{Condition, Expiry, Read, Write};
 use proto::resp::{Command, Writer};
 
-use super::args::{bytes, is, pairs, rest};
+use super::args::{bytes, pairs, rest};
 use super::render::Render;
 use super::session::{Answer, Session};
-use super::set::{TimeWord, expiry_of};
-use super::table::{Step, wrong_arity};
+use super::set::{Options, OptionsOf, expiry_of};
+use super::table::{Problem, Step, wrong_arity};
 
 /// The column family that the Redis protocol lives in.
 pub(super) const CF: Cf = Cf::Default;
@@ -68,14 +68,21 @@ pub(super) fn getdel(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>)
 /// `GETEX key [EX s | PX ms | EXAT s | PXAT ms | PERSIST]`
 pub(super) fn getex(session: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
     let key = bytes(command, 1);
-    let expiry = match command.len() {
-        2 => return read(Read::Get { cf: CF, key }, Render::Plain),
-        3 if is(command, 2, "persist") => Expiry::Never,
-        4 => match TimeWord::of(command, 2) {
-            Some(word) => expiry_of(session, "getex", word, command, 3)?,
-            None => return Err(super::args::SYNTAX),
+    let options = Options::read(command, 2, OptionsOf::GetEx)?;
+    let expiry = match options.time {
+        None if options.persist => Expiry::Never,
+        None => return read(Read::Get { cf: CF, key }, Render::Plain),
+        Some((word, index)) => match expiry_of(session, "getex", word, command, index) {
+            Ok(expiry) => expiry,
+            // An absent key has no time to be wrong.
+            Err(problem) => {
+                let text = match problem {
+                    Problem::Text(text) => text,
+                    _ => "ERR invalid expire time in 'getex' command",
+                };
+                return read(Read::Get { cf: CF, key }, Render::NullOr(text));
+            }
         },
-        _ => return Err(super::args::SYNTAX),
     };
     write(Write::GetSetExpiry { cf: CF, key, expiry }, Render::Plain)
 }

@@ -1,8 +1,5 @@
 //! The commands: one table from which they are found, checked and described.
 
-use std::borrow::Cow;
-use std::fmt::Write as _;
-
 use node::Command as NodeCommand;
 use proto::resp::{Command, Writer};
 
@@ -76,6 +73,8 @@ pub(crate) enum Problem {
     Text(&'static str),
     /// This is said.
     Owned(String),
+    /// This is said, with bytes of the client's that may be no text.
+    Bytes(Vec<u8>),
 }
 
 impl Problem {
@@ -84,6 +83,7 @@ impl Problem {
         match self {
             Problem::Text(text) => out.error(text),
             Problem::Owned(text) => out.error(text),
+            Problem::Bytes(text) => out.error_bytes(text),
         }
     }
 }
@@ -211,30 +211,38 @@ pub(crate) fn wrong_arity(name: &str) -> Problem {
 
 /// What redis says about a command that it does not know: with the beginning of its arguments.
 fn unknown(command: &Command) -> Problem {
-    let mut args = String::new();
+    let mut args = Vec::new();
     for arg in command.iter().skip(1) {
-        if args.len() >= 128 {
+        if args.len() >= ECHOED_BYTES_MAX {
             break;
         }
-        let room = 128 - args.len();
-        let _ = write!(args, "'{}' ", lossy(&arg[..arg.len().min(room)]));
+        let room = ECHOED_BYTES_MAX - args.len();
+        args.extend([&b"'"[..], echoed(arg, room), b"' "].concat());
     }
-    let name = command.name();
-    let name = lossy(&name[..name.len().min(128)]);
-    Problem::Owned(format!("ERR unknown command '{name}', with args beginning with: {args}"))
+    let name = echoed(command.name(), ECHOED_BYTES_MAX);
+    let parts = [b"ERR unknown command '", name, b"', with args beginning with: ", &args];
+    Problem::Bytes(parts.concat())
 }
 
-/// What redis says about a subcommand that it does not know.
-pub(crate) fn unknown_subcommand(command: &Command) -> Problem {
-    let name = String::from_utf8_lossy(command.name()).to_uppercase();
-    let sub = &command[1];
-    let sub = lossy(&sub[..sub.len().min(128)]);
-    Problem::Owned(format!("ERR unknown subcommand '{sub}'. Try {name} HELP."))
+/// What redis says about a subcommand that it does not know, or that is one of those `known` but
+/// with a wrong number of words.
+pub(crate) fn no_such_form(command: &Command, known: &[&str]) -> Problem {
+    if let Some(sub) = known.iter().find(|sub| command[1].eq_ignore_ascii_case(sub.as_bytes())) {
+        let name = command.name().to_ascii_lowercase();
+        return wrong_arity(&format!("{}|{sub}", name.escape_ascii()));
+    }
+    let name = command.name().to_ascii_uppercase();
+    let sub = echoed(&command[1], ECHOED_BYTES_MAX);
+    Problem::Bytes([b"ERR unknown subcommand '", sub, b"'. Try ", &name, b" HELP."].concat())
 }
 
-/// Bytes as text.
-fn lossy(bytes: &[u8]) -> Cow<'_, str> {
-    String::from_utf8_lossy(bytes)
+/// How much of what a client sent comes back in an error, in bytes.
+const ECHOED_BYTES_MAX: usize = 128;
+
+/// What of an argument comes back in an error: redis ends it at a NUL byte.
+fn echoed(arg: &[u8], room: usize) -> &[u8] {
+    let end = arg.iter().take(room).position(|&byte| byte == 0);
+    &arg[..end.unwrap_or(arg.len().min(room))]
 }
 
 #[cfg(test)]
