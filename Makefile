@@ -72,6 +72,19 @@ $(foreach group,$(GROUPS_HERE),$(eval $(call group_rule,$(group))))
 # What takes long. CI runs short forms.
 .PHONY: mutants course-docs
 
+# What needs programs that this repository does not bring along.
+.PHONY: test-interop
+INTEROP_NODE := target/interop/node_modules
+
+test-interop: $(INTEROP_NODE)/redis ## compare with redis, and run its clients (SEED=7 or SEEDS=500 chooses what is sent)
+	@command -v redis-server redis-cli redis-benchmark > /dev/null || { echo 'install redis 7: apt install redis-server'; exit 1; }
+	@python3 -c 'import redis' || { echo 'install redis-py: python3 -m pip install redis'; exit 1; }
+	NODE_MODULES=$(abspath $(INTEROP_NODE)) $(CARGO) test --package tinykv-server --features interop --test interop_differential --test interop_programs $(ARGS)
+
+$(INTEROP_NODE)/redis:
+	@command -v npm > /dev/null || { echo 'install node and npm: apt install nodejs npm'; exit 1; }
+	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
+
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)
 
