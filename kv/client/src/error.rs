@@ -32,7 +32,7 @@ pub enum Error {
     #[error(transparent)]
     Rejected(proto::Error),
     /// The server did not carry the request out, but may do so later.
-    #[error("the server cannot do it now: {source}")]
+    #[error("the server cannot do it now")]
     Retry {
         /// How long the server asks to wait; zero leaves it to the caller.
         after: Duration,
@@ -40,7 +40,7 @@ pub enum Error {
         source: proto::Error,
     },
     /// Another server is in charge.
-    #[error("another server is in charge: {source}")]
+    #[error("another server is in charge")]
     Redirect {
         /// The `HOST:PORT` to ask, if the server knows it.
         address: Option<String>,
@@ -48,7 +48,7 @@ pub enum Error {
         source: proto::Error,
     },
     /// There is no connection to the server.
-    #[error("cannot reach a tinykv server at {address}: {source}")]
+    #[error("cannot reach a tinykv server at {address}")]
     Unreachable {
         /// The server's address.
         address: String,
@@ -56,15 +56,17 @@ pub enum Error {
         source: Arc<io::Error>,
     },
     /// The request has no answer, but also no effect: it was a read, or was never sent.
-    #[error("the request was not finished: {cause}")]
+    #[error("the request was not finished")]
     Unfinished {
         /// What happened.
+        #[source]
         cause: Cause,
     },
     /// A write was sent and has no answer: it may or may not have been carried out.
-    #[error("the write may or may not have been carried out: {cause}")]
+    #[error("the write may or may not have been carried out")]
     Undetermined {
         /// What happened.
+        #[source]
         cause: Cause,
     },
     /// What answers is not a tinykv server that this build understands.
@@ -88,7 +90,7 @@ pub enum Cause {
         timeout: Duration,
     },
     /// The connection broke.
-    #[error("the connection was lost: {source}")]
+    #[error("the connection was lost")]
     Disconnected {
         /// What the system said.
         source: Arc<io::Error>,
@@ -100,7 +102,7 @@ pub enum Cause {
         reason: String,
     },
     /// The server said so.
-    #[error("{0}")]
+    #[error(transparent)]
     Server(proto::Error),
 }
 

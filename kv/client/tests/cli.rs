@@ -111,6 +111,7 @@ fn without_a_server_it_says_how_to_start_one() {
         assert_eq!((run.code, run.out()), (1, ""), "{args:?}");
         assert!(run.err().contains("cannot reach a tinykv server at 127.0.0.1:"), "{}", run.err());
         assert!(run.err().contains("tinykv-server --addr 127.0.0.1:"), "{}", run.err());
+        assert_eq!(run.err().matches("refused").count(), 1, "{}", run.err());
     }
 }
 

@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::ErrorKind;
 use clap::{Parser, Subcommand};
 use rustyline::error::ReadlineError;
 use tinykv_client::Client;
@@ -181,7 +182,7 @@ impl Session {
             Ok(Ending::Exit) => return Ok(ControlFlow::Break(())),
             Ok(Ending::NotFound) => {}
             Err(error) => match error.downcast::<clap::Error>() {
-                Ok(usage) => complain(usage.render().to_string().trim_end()),
+                Ok(usage) => complain(&complaint(&usage)),
                 Err(error) => output::error(&error, self.out.json),
             },
         }
@@ -239,6 +240,16 @@ impl Session {
             raw::Ending::NotFound => Ending::NotFound,
         })
     }
+}
+
+/// What is wrong with a line, without the words that are meant for a program's arguments.
+fn complaint(usage: &clap::Error) -> String {
+    let text = usage.render().to_string();
+    let text = match usage.kind() {
+        ErrorKind::InvalidSubcommand => text.split("\n\nUsage:").next().unwrap_or_default(),
+        _ => text.split("\n\nFor more information").next().unwrap_or_default(),
+    };
+    format!("{}\nhelp lists the commands, help COMMAND tells more", text.trim_end())
 }
 
 /// How a line ended that did not fail.
