@@ -351,7 +351,7 @@ fn pages_of_a_scan() {
     };
     let base = all(false);
     assert_eq!(run(Scan { pairs_max: 2, ..base.clone() }), (vec![b("a"), b("b")], true));
-    assert_eq!(run(Scan { pairs_max: 4, ..base.clone() }).1, false);
+    assert!(!run(Scan { pairs_max: 4, ..base.clone() }).1);
     assert_eq!(run(Scan { bytes_max: 6, ..base.clone() }).0.len(), 2);
     let back = Scan { direction: Direction::Backward, end: Some(b("c")), ..base.clone() };
     assert_eq!(run(back).0, ["b", "a"]);
