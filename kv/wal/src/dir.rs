@@ -136,21 +136,22 @@ impl Dir {
         let at = crate::segment::align_up(footer_end, align);
         let path = self.segment_path(segment.id);
         let write = || -> io::Result<u64> {
-            segment.file.write_all_at(&seal.footer, seal.trailer.footer_offset)?;
             let file_len = segment.file.len()?;
             // A segment that was left early gives back its rest; a full one keeps its size, so
             // that it can be recycled.
-            let len = if file_len - at > HEADER_BYTES + file_len / 4 {
-                segment.file.set_len(at + HEADER_BYTES)?;
-                at + HEADER_BYTES
-            } else {
-                file_len
-            };
+            let cut = file_len - at > HEADER_BYTES + file_len / 4;
+            let len = if cut { at + HEADER_BYTES } else { file_len };
             let mut page = vec![0; HEADER_BYTES as usize];
             let bytes = seal.trailer.encode();
             page[..bytes.len()].copy_from_slice(&bytes);
+            segment.file.write_all_at(&seal.footer, seal.trailer.footer_offset)?;
             segment.file.write_all_at(&page, len - HEADER_BYTES)?;
             segment.file.sync_data()?;
+            if cut {
+                // Only now: a short file without a trailer is a damaged one.
+                segment.file.set_len(len)?;
+                segment.file.sync_data()?;
+            }
             Ok(len)
         };
         write().map_err(Error::io(format!("seal {}", path.display())))

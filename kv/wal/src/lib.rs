@@ -37,6 +37,7 @@ mod usage;
 
 mod appender;
 mod dir;
+mod group_commit;
 mod metrics;
 mod pool;
 mod purge;
@@ -44,7 +45,6 @@ mod reader;
 mod recent;
 mod recovery;
 mod rewrite;
-mod shared;
 mod store;
 mod wal;
 
@@ -57,11 +57,11 @@ pub use appender::Durability;
 pub use batch::LogBatch;
 pub use entry::{DecodeError, RawEntry, WalEntry};
 pub use error::{Error, Result};
+pub use group_commit::SharedWal;
 pub use id::{GroupId, Lsn};
 pub use metrics::Metrics;
 pub use options::{Options, TailPolicy};
 pub use purge::PurgeReport;
 pub use reader::WalReader;
 pub use recovery::{FaultyEntry, RecoveryReport};
-pub use shared::SharedWal;
 pub use wal::Wal;

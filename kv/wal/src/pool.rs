@@ -109,6 +109,7 @@ impl Pool {
             id: SegmentId::new(options.store_id, options.seed, seq),
             store_id: options.store_id,
             block_align: options.block_align as u32,
+            segment_bytes: options.segment_bytes,
         };
         let counter =
             if recycled.is_some() { &counters.segments_recycled } else { &counters.segments_made };

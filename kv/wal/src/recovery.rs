@@ -229,8 +229,12 @@ fn seal_of(scan: &Scan, blocks: &[&assemble::KeptBlock], options: &Options) -> O
     if footer_offset + footer.len() as u64 + 2 * HEADER_BYTES > scan.file_len {
         return None;
     }
-    let block_align = scan.header.map_or(options.block_align as u32, |header| header.block_align);
-    let header = SegmentHeader { id: scan.segment.id, store_id: options.store_id, block_align };
+    let header = scan.header.unwrap_or(SegmentHeader {
+        id: scan.segment.id,
+        store_id: options.store_id,
+        block_align: options.block_align as u32,
+        segment_bytes: scan.file_len,
+    });
     let trailer = Trailer {
         header,
         footer_offset,

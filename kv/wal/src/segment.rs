@@ -67,6 +67,8 @@ pub(crate) struct SegmentHeader {
     pub(crate) store_id: u64,
     /// The alignment of its blocks.
     pub(crate) block_align: u32,
+    /// The length of its file until it is sealed.
+    pub(crate) segment_bytes: u64,
 }
 
 impl SegmentHeader {
@@ -78,7 +80,8 @@ impl SegmentHeader {
     //   16  8  store id
     //   24  8  uid
     //   32  4  sequence number
-    //   36 16  zero
+    //   36  8  length of the file
+    //   44  8  zero
     //   52  4  CRC-32C of bytes 0 to 51
     pub(crate) fn encode(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
@@ -88,6 +91,7 @@ impl SegmentHeader {
         bytes[16..24].copy_from_slice(&self.store_id.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.id.uid.to_le_bytes());
         bytes[32..36].copy_from_slice(&self.id.seq.to_le_bytes());
+        bytes[36..44].copy_from_slice(&self.segment_bytes.to_le_bytes());
         let crc = crc32c::crc32c(&bytes[..52]);
         bytes[52..].copy_from_slice(&crc.to_le_bytes());
         bytes
@@ -102,11 +106,17 @@ impl SegmentHeader {
         }
         let (block_align, store_id, uid, seq) =
             (reader.u32()?, reader.u64()?, reader.u64()?, reader.u32()?);
-        reader.take(16)?;
+        let segment_bytes = reader.u64()?;
+        reader.take(8)?;
         let sound = reader.u32()? == crc32c::crc32c(&bytes[..52])
             && (512..=4096).contains(&block_align)
             && block_align.is_power_of_two();
-        sound.then_some(SegmentHeader { id: SegmentId { seq, uid }, store_id, block_align })
+        sound.then_some(SegmentHeader {
+            id: SegmentId { seq, uid },
+            store_id,
+            block_align,
+            segment_bytes,
+        })
     }
 }
 
@@ -213,7 +223,7 @@ mod tests {
         for bad in ["1-2.wal", "LOCK", "0000000003-00.wal", "", "0000000000-0000000000000001.wal"] {
             assert_eq!(SegmentId::parse(Path::new(bad)), None, "{bad}");
         }
-        let header = SegmentHeader { id, store_id: 5, block_align: 512 };
+        let header = SegmentHeader { id, store_id: 5, block_align: 512, segment_bytes: 1 << 20 };
         assert_eq!(SegmentHeader::decode(&header.encode()), Some(header));
         let trailer = Trailer {
             header,

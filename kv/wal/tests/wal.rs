@@ -5,9 +5,15 @@
 
 #[path = "wal/crash.rs"]
 mod crash;
+#[path = "wal/errors.rs"]
+mod errors;
+#[path = "wal/faults.rs"]
+mod faults;
 #[path = "wal/model.rs"]
 mod model;
 #[path = "wal/random.rs"]
 mod random;
-#[path = "wal/shared.rs"]
-mod shared;
+#[path = "wal/regressions.rs"]
+mod regressions;
+#[path = "wal/threads.rs"]
+mod threads;

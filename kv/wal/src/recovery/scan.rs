@@ -129,7 +129,12 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
             blocks = walked;
         }
     }
-    let unreadable = pages.unreadable;
+    let mut unreadable = pages.unreadable;
+    let full_len = header.map_or(2 * HEADER_BYTES, |header| header.segment_bytes);
+    if !sealed && file_len < full_len {
+        // A file is never shorter before it is sealed: what was behind this end is lost.
+        unreadable.push(file_len..full_len);
+    }
     Ok(Scan { segment, file_len, header, sealed, blocks, unreadable })
 }
 

@@ -40,8 +40,9 @@ pub(super) struct Queue {
     pub(super) unmarked: bool,
     /// Whether the writer thread waits without a time limit.
     pub(super) writer_asleep: bool,
-    /// The size of the last group; who was in it is likely to come again.
-    pub(super) last_group: usize,
+    /// How many batches were waiting or being told when the lead was passed on: about as many
+    /// as there are writers.
+    pub(super) crowd: usize,
     pub(super) stop: bool,
 }
 
@@ -56,7 +57,6 @@ impl Queue {
         let count = count.count().max(1).min(self.waiting.len());
         let group: Vec<Request> = self.waiting.drain(..count).collect();
         self.bytes -= group.iter().map(|request| request.bytes).sum::<u64>();
-        self.last_group = group.len();
         group
     }
 }

@@ -39,6 +39,11 @@ const QUEUE_BYTES_MAX: u64 = 64 << 20;
 /// How long the log is idle before the mark is written.
 const MARK_AFTER: Duration = Duration::from_millis(5);
 
+/// How often a leader lets others run before it commits without them, and from how many writers
+/// on that is worth it.
+const GATHER_YIELDS: usize = 16;
+const GATHER_CROWD: usize = 4;
+
 /// A log of many groups that many threads use. Clones are handles to the same log, which is
 /// closed with the last one. It reads as a [`WalReader`] does.
 pub struct SharedWal<E> {
@@ -212,13 +217,14 @@ impl Shared {
     /// is done and another thread can lead.
     fn lead(&self, is_writer: bool) {
         loop {
+            self.gather();
             let mut appender = self.appender.lock();
             let options = &self.store.options;
             let bytes_max = options.group_bytes_max.min(options.batch_bytes_max());
             let group = self.queue.lock().take_group(bytes_max);
             let told = commit(&mut appender, group);
             drop(appender);
-            let go_on = self.pass_on(is_writer);
+            let go_on = self.pass_on(is_writer, told.len());
             for (notify, result) in told {
                 notify.tell(result);
             }
@@ -228,9 +234,23 @@ impl Shared {
         }
     }
 
+    /// Lets the writers of the last group come again, so that all share the next sync. Otherwise
+    /// two halves of them would take turns, each waiting for the other's sync.
+    fn gather(&self) {
+        for _ in 0..GATHER_YIELDS {
+            let queue = self.queue.lock();
+            if queue.crowd < GATHER_CROWD || queue.waiting.len() >= queue.crowd {
+                return;
+            }
+            drop(queue);
+            std::thread::yield_now();
+        }
+    }
+
     /// Gives the lead to who waits first; true if it stays here.
-    fn pass_on(&self, is_writer: bool) -> bool {
+    fn pass_on(&self, is_writer: bool, told: usize) -> bool {
         let mut queue = self.queue.lock();
+        queue.crowd = queue.waiting.len() + told;
         queue.writer_leads = false;
         queue.unmarked = true;
         let wake_writer = std::mem::take(&mut queue.writer_asleep);
