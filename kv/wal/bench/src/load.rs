@@ -1,0 +1,223 @@
+//! The load: who appends what, for how long.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use hdrhistogram::Histogram;
+
+use crate::{ours, rival};
+
+/// A log under test. Indexes of a group are appended in order, by one thread.
+pub(crate) trait Log: Send + Sync {
+    /// Appends entries of `data` from `index` on; durable afterwards if `sync`.
+    fn append(&self, group: u64, index: u64, count: u64, data: &[u8], sync: bool) -> Result<()>;
+
+    /// Drops the entries below `to`.
+    fn compact(&self, group: u64, to: u64) -> Result<()>;
+
+    /// Frees what it can, and compacts the groups that block it.
+    fn purge(&self) -> Result<()>;
+}
+
+/// Which log.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Ours,
+    Rival,
+}
+
+/// The sizes that both logs are set up with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) segment_bytes: u64,
+    pub(crate) purge_bytes: u64,
+}
+
+impl Sizes {
+    pub(crate) fn usual() -> Sizes {
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 256 << 20 }
+    }
+
+    pub(crate) fn unpurged() -> Sizes {
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 1 << 40 }
+    }
+
+    pub(crate) fn small() -> Sizes {
+        Sizes { segment_bytes: 8 << 20, purge_bytes: 32 << 20 }
+    }
+}
+
+impl Kind {
+    pub(crate) fn open(self, dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
+        match self {
+            Kind::Ours => ours::open(dir, sizes),
+            Kind::Rival => rival::open(dir, sizes),
+        }
+    }
+}
+
+/// One cell of the table.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cell {
+    pub(crate) writers: usize,
+    pub(crate) bytes: usize,
+    /// 1: each writer has one group of its own. Otherwise: the writers share out so many.
+    pub(crate) groups: u64,
+}
+
+impl Cell {
+    pub(crate) fn groups_text(self) -> String {
+        if self.groups == 1 { "1 a writer".to_owned() } else { self.groups.to_string() }
+    }
+
+    /// The groups of a writer.
+    fn groups_of(self, writer: usize) -> Vec<u64> {
+        let (writer, writers) = (writer as u64, self.writers as u64);
+        match self.groups {
+            1 => vec![writer + 1],
+            groups => (1..=groups).filter(|group| group % writers == writer).collect(),
+        }
+    }
+}
+
+/// What came out.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) per_second: f64,
+    pub(crate) p99_us: f64,
+}
+
+/// How many entries a group keeps.
+const KEPT: u64 = 128;
+
+/// Appends one entry at a time with every writer until the time is over.
+pub(crate) fn run(log: &dyn Log, cell: Cell, millis: u64) -> Result<Outcome> {
+    let stop = AtomicBool::new(false);
+    let start = Instant::now();
+    let deadline = Duration::from_millis(millis);
+    let histogram = std::thread::scope(|scope| -> Result<Histogram<u64>> {
+        let purger = scope.spawn(|| -> Result<()> {
+            while !stop.load(Relaxed) {
+                log.purge()?;
+                std::thread::park_timeout(Duration::from_millis(200));
+            }
+            Ok(())
+        });
+        let writers: Vec<_> = (0..cell.writers)
+            .map(|writer| scope.spawn(move || write(log, cell, writer, start, deadline)))
+            .collect();
+        let mut all = Histogram::new(3)?;
+        for writer in writers {
+            all.add(writer.join().expect("a writer does not panic")?)?;
+        }
+        stop.store(true, Relaxed);
+        purger.thread().unpark();
+        purger.join().expect("the purger does not panic")?;
+        Ok(all)
+    })?;
+    let seconds = start.elapsed().as_secs_f64();
+    Ok(Outcome {
+        per_second: histogram.len() as f64 / seconds,
+        p99_us: histogram.value_at_quantile(0.99) as f64 / 1000.0,
+    })
+}
+
+/// One writer: its groups in turn.
+fn write(
+    log: &dyn Log,
+    cell: Cell,
+    writer: usize,
+    start: Instant,
+    deadline: Duration,
+) -> Result<Histogram<u64>> {
+    let mut histogram = Histogram::new(3)?;
+    let data = noise(writer as u64 + 1, cell.bytes);
+    let groups = cell.groups_of(writer);
+    for index in 1.. {
+        for group in &groups {
+            if start.elapsed() >= deadline {
+                return Ok(histogram);
+            }
+            let before = Instant::now();
+            log.append(*group, index, 1, &data, true)?;
+            histogram.record(before.elapsed().as_nanos() as u64)?;
+            if index % KEPT == 0 && index > KEPT {
+                log.compact(*group, index - KEPT)?;
+            }
+        }
+    }
+    unreachable!("the deadline ends the loop")
+}
+
+/// Bytes of an entry for the recovery.
+pub(crate) const RECOVERY_ENTRY: u64 = 1024;
+
+/// Fills a log with so many bytes, spread over 1000 groups.
+pub(crate) fn fill(log: &dyn Log, bytes: u64) -> Result<()> {
+    let data = noise(1, RECOVERY_ENTRY as usize);
+    let per_group = bytes / RECOVERY_ENTRY / 1000;
+    let count = 16;
+    for index in (1..=per_group).step_by(count) {
+        for group in 1..=1000 {
+            log.append(group, index, count as u64, &data, false)?;
+        }
+    }
+    log.append(1001, 1, 1, &data, true)
+}
+
+/// Gives the pages and the bytes written for each byte of entries.
+pub(crate) fn amplification(log: &dyn Log) -> Result<(f64, f64)> {
+    let data = noise(1, 128);
+    for group in 1..=1000 {
+        log.append(group, 1, 20, &data, false)?;
+    }
+    let before = io_counters()?;
+    let (writers, per_writer) = (10_u64, 30_000_u64);
+    std::thread::scope(|scope| -> Result<()> {
+        let workers: Vec<_> = (0..writers)
+            .map(|writer| {
+                let data = &data;
+                scope.spawn(move || -> Result<()> {
+                    for index in 1..=per_writer {
+                        log.append(2000 + writer, index, 1, data, true)?;
+                        if index % KEPT == 0 && index > KEPT {
+                            log.compact(2000 + writer, index - KEPT)?;
+                            if writer == 0 {
+                                log.purge()?;
+                            }
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))
+    })?;
+    let after = io_counters()?;
+    let user = (writers * per_writer * 128) as f64;
+    Ok(((after.0 - before.0) as f64 / user, (after.1 - before.1) as f64 / user))
+}
+
+/// `write_bytes` (pages that became dirty) and `wchar` (bytes passed to write) of this process.
+fn io_counters() -> Result<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/self/io")?;
+    let field = |name: &str| -> Result<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        Ok(line.unwrap_or("0").trim().parse()?)
+    };
+    Ok((field("write_bytes:")?, field("wchar:")?))
+}
+
+/// Bytes that do not compress.
+fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
