@@ -257,9 +257,9 @@ fn check_named_and_repaired(fs: &MemFs, options: &Options, wanted: &RawEntry) {
     let mut batch = LogBatch::new();
     batch.repair(GroupId(3), std::slice::from_ref(wanted)).unwrap();
     wal.write(batch, Durability::Synced).unwrap();
-    assert_eq!(wal.fetch(GroupId(3), 2..3, 0).unwrap(), [wanted.clone()]);
+    assert_eq!(wal.fetch(GroupId(3), 2..3, 0).unwrap(), std::slice::from_ref(wanted));
     assert_eq!(wal.last_index(GroupId(3)), last, "what follows is kept");
     drop(wal);
     let wal = model::open(fs, options).unwrap().0;
-    assert_eq!(wal.fetch(GroupId(3), 2..3, 0).unwrap(), [wanted.clone()]);
+    assert_eq!(wal.fetch(GroupId(3), 2..3, 0).unwrap(), std::slice::from_ref(wanted));
 }
