@@ -33,6 +33,7 @@ mod scan;
 mod segment;
 mod survey;
 
+use std::cell::RefCell;
 use std::fmt;
 use std::num::NonZeroU32;
 use std::path::Path;
@@ -275,6 +276,9 @@ impl Shared {
     }
 }
 
+/// Records up to this size are read into a buffer of the thread, in bytes.
+const SMALL_RECORD: usize = 8 << 10;
+
 /// Reads and checks one record. If it must not wait, `Io` with `WouldBlock` means that it would.
 fn read_value(
     segment: &Segment,
@@ -283,24 +287,50 @@ fn read_value(
     key: &[u8],
     nowait: bool,
 ) -> Result<Bytes> {
+    thread_local! {
+        static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    }
+    let len = RECORD_HEAD + key.len() + location.value_len as usize;
+    if len > SMALL_RECORD {
+        let mut bytes = vec![0; len];
+        read_record(segment, location, seq, key, &mut bytes, nowait)?;
+        return Ok(Bytes::from(bytes).split_off(RECORD_HEAD + key.len()));
+    }
+    // A small value is copied: that costs less than to keep its record.
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.resize(SMALL_RECORD, 0);
+        let bytes = &mut buffer[..len];
+        read_record(segment, location, seq, key, bytes, nowait)?;
+        Ok(Bytes::copy_from_slice(&bytes[RECORD_HEAD + key.len()..]))
+    })
+}
+
+/// Fills `bytes` with a record, and checks it.
+fn read_record(
+    segment: &Segment,
+    location: Location,
+    seq: u64,
+    key: &[u8],
+    bytes: &mut [u8],
+    nowait: bool,
+) -> Result<()> {
     let offset = u64::from(location.offset);
-    let mut bytes = vec![0; RECORD_HEAD + key.len() + location.value_len as usize];
     let read = if nowait {
-        segment.file.read_at_nowait(&mut bytes, offset).and_then(|count| match count {
+        segment.file.read_at_nowait(bytes, offset).and_then(|count| match count {
             // A part of it is in memory: the rest is not.
             _ if count < bytes.len() => Err(std::io::ErrorKind::WouldBlock.into()),
             _ => Ok(()),
         })
     } else {
-        segment.file.read_exact_at(&mut bytes, offset)
+        segment.file.read_exact_at(bytes, offset)
     };
     read.map_err(|e| segment.failed("read the segment", e))?;
-    let record = Record::parse(&bytes, segment.salt, seq);
+    let record = Record::parse(bytes, segment.salt, seq);
     let record = record.map_err(|reason| segment.corrupt(offset, reason))?;
     if record.key != key || record.len() != bytes.len() as u64 {
         return Err(segment.corrupt(offset, "the record is of another key or size"));
     }
-    Ok(Bytes::from(bytes).split_off(RECORD_HEAD + key.len()))
+    Ok(())
 }
 
 impl Engine for Bitcask {

@@ -1,5 +1,5 @@
-//! The threads of a bitcask: a thin shell around [`merge_step`](super::Bitcask::merge_step) and
-//! [`sync_due`](super::Bitcask::sync_due).
+//! The threads of a bitcask: a thin shell around [`merge_step`](super::Bitcask::merge_step), and
+//! around the syncs of [`sync_due`](super::Bitcask::sync_due).
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -21,6 +21,8 @@ struct State {
     merge: bool,
     /// When the oldest batch was written that waits for its sync.
     sync: Option<Instant>,
+    /// Whether much is not synced.
+    sync_ahead: bool,
 }
 
 /// What the threads wait for.
@@ -44,6 +46,12 @@ impl Signal {
         self.sync.notify_one();
     }
 
+    /// Says that much is not synced.
+    pub(super) fn sync_ahead(&self) {
+        self.state.lock().sync_ahead = true;
+        self.sync.notify_one();
+    }
+
     fn is_stopped(&self) -> bool {
         self.state.lock().stop
     }
@@ -58,15 +66,17 @@ impl Signal {
         !state.stop
     }
 
-    /// Waits until a sync is due; `false` if the thread is to end.
+    /// Waits until a sync is due, or pays; `false` if the thread is to end.
     fn wait_sync(&self, delay: Duration) -> bool {
         let mut state = self.state.lock();
         while !state.stop {
-            match state.sync.map(|since| since + delay) {
-                Some(due) if due <= Instant::now() => {
-                    state.sync = None;
-                    return true;
-                }
+            let due = state.sync.map(|since| since + delay);
+            if state.sync_ahead || due.is_some_and(|due| due <= Instant::now()) {
+                state.sync = None;
+                state.sync_ahead = false;
+                return true;
+            }
+            match due {
                 Some(due) => {
                     self.sync.wait_until(&mut state, due);
                 }
@@ -132,7 +142,7 @@ fn merge(shared: &Shared) {
 
 fn sync(shared: &Shared) {
     while shared.signal.wait_sync(shared.options.sync_delay()) {
-        if shared.sync_due(Instant::now()).is_err() {
+        if shared.sync_all().is_err() {
             // It is poisoned, which was logged.
             return;
         }

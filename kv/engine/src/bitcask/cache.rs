@@ -4,6 +4,8 @@
 //! out when a key changes. Readers share the locks of the cache among themselves; neither writers
 //! nor merges take them.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use quick_cache::Weighter;
 
@@ -14,6 +16,9 @@ const ENTRY_BYTES: u64 = 80;
 
 /// Values above this part of the cache are not kept.
 const LARGE_PART: u64 = 32;
+
+/// One in so many values that were read from disk is kept.
+const INSERT_EVERY: u32 = 4;
 
 #[derive(Clone, Debug)]
 struct Weigh;
@@ -43,8 +48,16 @@ impl Cache {
         self.values.as_ref()?.get(&location)
     }
 
+    /// Keeps one in [`INSERT_EVERY`] of the values that were read from disk: what is read often
+    /// gets in soon, and the rest costs nothing.
     pub(super) fn insert(&self, location: Location, value: &Bytes) {
+        thread_local! {
+            static READS: Cell<u32> = const { Cell::new(0) };
+        }
+        let reads = READS.get();
+        READS.set(reads.wrapping_add(1));
         if let Some(values) = &self.values
+            && reads.is_multiple_of(INSERT_EVERY)
             && value.len() as u64 <= self.value_bytes_max
         {
             values.insert(location, value.clone());

@@ -30,10 +30,16 @@ pub(super) struct Log {
     pub(super) last_seq: u64,
     /// The newest batch that is durable.
     pub(super) durable: u64,
+    /// Up to where a sync of the segment was begun at least.
+    sync_begun: u64,
     /// When the oldest batch was written that the level `interval` still has to sync.
     pub(super) waiting_since: Option<Instant>,
     buffer: Vec<u8>,
 }
+
+/// Bytes that are not synced, after which a thread syncs them ahead of the seal of the segment, so
+/// that the writer that has to seal it does not wait for all of it.
+const SYNC_AHEAD_BYTES: u64 = 8 << 20;
 
 /// Most bytes of the write buffer that are kept between groups.
 const BUFFER_BYTES_KEPT: usize = 8 << 20;
@@ -48,6 +54,7 @@ impl Log {
             allocated,
             last_seq,
             durable: last_seq,
+            sync_begun: end,
             waiting_since: None,
             buffer: Vec::new(),
         })
@@ -56,7 +63,16 @@ impl Log {
     /// Appends to a segment that was just made.
     pub(super) fn new(segment: Arc<Segment>, allocated: u64, last_seq: u64, durable: u64) -> Log {
         let end = SEGMENT_HEAD as u64;
-        Log { segment, end, allocated, last_seq, durable, waiting_since: None, buffer: Vec::new() }
+        Log {
+            segment,
+            end,
+            allocated,
+            last_seq,
+            durable,
+            sync_begun: end,
+            waiting_since: None,
+            buffer: Vec::new(),
+        }
     }
 }
 
@@ -102,6 +118,12 @@ impl Shared {
         log.last_seq += drafts.len() as u64;
         log.end += bytes;
         log.segment.end.store(log.end, Ordering::Relaxed);
+        if sync {
+            log.sync_begun = log.end;
+        } else if log.end - log.sync_begun > SYNC_AHEAD_BYTES {
+            log.sync_begun = log.end;
+            self.signal.sync_ahead();
+        }
         self.counters.batches.fetch_add(drafts.len() as u64, Ordering::Relaxed);
         self.counters.written_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(())
