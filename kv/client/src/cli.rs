@@ -29,7 +29,7 @@ use crate::cli::output::Output;
 
 /// Reads and writes a tinykv server.
 #[derive(Parser)]
-#[command(name = "tinykv", version, arg_required_else_help = true, after_help = EXAMPLES)]
+#[command(name = "tinykv", version, arg_required_else_help = true, max_term_width = 100, after_help = EXAMPLES)]
 struct Args {
     #[command(flatten)]
     global: Global,
@@ -46,6 +46,9 @@ Examples:
 
 Exit codes: 0 done, 1 not found or failed, 2 wrong usage.";
 
+/// The heading of the options that every subcommand has.
+const GLOBAL: &str = "Global options";
+
 /// What holds for every subcommand.
 #[derive(Clone, clap::Args)]
 struct Global {
@@ -56,14 +59,22 @@ struct Global {
         default_value = "127.0.0.1:20160",
         value_name = "HOST:PORT",
         value_parser = address,
-        global = true
+        global = true,
+        help_heading = GLOBAL
     )]
     addr: String,
     /// Print JSON, for programs; errors too, on stderr
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     json: bool,
     /// How long one request may take, like 500ms or 5s
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration, global = true)]
+    #[arg(
+        long,
+        default_value = "5s",
+        value_name = "TIME",
+        value_parser = duration,
+        global = true,
+        help_heading = GLOBAL
+    )]
     timeout: Duration,
 }
 

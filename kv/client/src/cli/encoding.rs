@@ -3,7 +3,7 @@
 //! Invariant: every encoding but `text` prints no control character and no character that
 //! a terminal may act on, and its `decode` undoes its `encode`.
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -47,8 +47,8 @@ impl Encoding {
     pub(crate) fn decode(self, text: &[u8]) -> anyhow::Result<Bytes> {
         Ok(match self {
             Encoding::Text => Bytes::copy_from_slice(text),
-            Encoding::Hex => hex::decode(text).context("not hexadecimal")?.into(),
-            Encoding::Base64 => BASE64.decode(text).context("not base64")?.into(),
+            Encoding::Hex => hex::decode(text)?.into(),
+            Encoding::Base64 => BASE64.decode(text)?.into(),
             Encoding::Escaped => unescape(text)?.into(),
         })
     }

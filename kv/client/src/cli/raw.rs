@@ -36,14 +36,17 @@ pub(crate) struct RawArgs {
     pub(crate) command: Command,
 }
 
+/// The heading of the options that every raw command has.
+const HEADING: &str = "Options of raw commands";
+
 /// What holds for every raw command.
 #[derive(Clone, Args)]
 pub(crate) struct Settings {
     /// The column family: default, lock or write
-    #[arg(long, default_value = "default", global = true, value_name = "NAME")]
+    #[arg(long, default_value = "default", global = true, value_name = "NAME", help_heading = HEADING)]
     pub(crate) cf: String,
     /// How keys and values are written, in arguments and in output
-    #[arg(long, value_enum, global = true)]
+    #[arg(long, value_enum, global = true, help_heading = HEADING)]
     pub(crate) encoding: Option<Encoding>,
 }
 
