@@ -158,6 +158,8 @@ fn streams_that_end_a_connection_are_answered_as_redis_answers_them() {
         "set \"k\"v\r\n",
         "PING\r\n*x\r\nPING\r\n",
         "QUIT\r\n",
+        // A page in a browser must not be able to send commands.
+        "POST / HTTP/1.1\r\nHost: x\r\n\r\nPING\r\n",
         "quit x\r\nPING\r\n",
         "PING\r\nQUIT\r\nPING\r\n",
         "*1\r\n$4\r\nQUIT\r\n",

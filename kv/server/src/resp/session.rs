@@ -63,6 +63,10 @@ impl<'a> Session<'a> {
             Err(problem) => {
                 self.complete(output).await;
                 self.context.metrics.resp.unknown.inc();
+                if is_web_request(command.name()) {
+                    self.is_over = true;
+                    return;
+                }
                 return problem.write(&mut Writer::new(output, self.version));
             }
         };
@@ -152,6 +156,12 @@ impl<'a> Session<'a> {
             }
         }
     }
+}
+
+/// Whether a word begins a line of a web request. A page in a browser can make one with commands
+/// in its body: as in redis, the connection ends before they are read.
+fn is_web_request(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
 /// The responses in the order of their commands.
