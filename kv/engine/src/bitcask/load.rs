@@ -6,6 +6,7 @@
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::num::NonZeroU32;
 
 use bytes::Bytes;
@@ -23,11 +24,32 @@ struct Next<'a> {
     run: &'a Run,
     segment: NonZeroU32,
     at: usize,
+    /// How many bytes the keys of each column family have in common.
+    common: &'a [usize; Cf::ALL.len()],
+    /// The eight bytes of the item's key after these, as a number that sorts as they do.
+    head: u64,
 }
 
 impl Next<'_> {
     fn item(&self) -> &Item {
         &self.run.items[self.at]
+    }
+
+    /// Goes on to the item at `at`.
+    fn at(mut self, at: usize) -> Self {
+        self.set(at);
+        self
+    }
+
+    fn set(&mut self, at: usize) {
+        self.at = at;
+        let item = self.item();
+        let key = self.run.key(item);
+        let rest = &key[self.common[item.cf.index()].min(key.len())..];
+        let mut head = [0; 8];
+        let len = rest.len().min(8);
+        head[..len].copy_from_slice(&rest[..len]);
+        self.head = u64::from_be_bytes(head);
     }
 
     fn order(&self) -> (Cf, &[u8], Reverse<u64>, NonZeroU32) {
@@ -53,7 +75,8 @@ impl PartialOrd for Next<'_> {
 
 impl Ord for Next<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
-        other.order().cmp(&self.order())
+        let head = |next: &Self| (next.item().cf, next.head);
+        head(other).cmp(&head(self)).then_with(|| other.order().cmp(&self.order()))
     }
 }
 
@@ -95,6 +118,24 @@ impl Ranges {
     }
 }
 
+/// How many bytes all keys of each column family have in common: as many as the first and the last
+/// ones of all runs.
+fn common_prefixes(runs: &[(NonZeroU32, Run)]) -> [usize; Cf::ALL.len()] {
+    Cf::ALL.map(|cf| {
+        let ends = runs.iter().flat_map(|(_, run)| {
+            let items = run.of(cf);
+            [items.first(), items.last()].into_iter().flatten().map(|item| run.key(item))
+        });
+        let mut common: Option<&[u8]> = None;
+        for key in ends {
+            let prefix = common.unwrap_or(key);
+            let same = prefix.iter().zip(key).take_while(|(a, b)| a == b).count();
+            common = Some(&prefix[..same]);
+        }
+        common.map_or(0, <[u8]>::len)
+    })
+}
+
 /// Builds the index of all sorted runs, in which everything up to `visible` can be seen. Calls
 /// `live` with the segment and size of each record that counts.
 pub(super) fn load(
@@ -105,20 +146,19 @@ pub(super) fn load(
 ) -> Index<Location> {
     let ranges = runs.iter().flat_map(|(_, run)| run.ranges.iter().cloned()).collect();
     let mut removed = Ranges::new(ranges);
+    let common = common_prefixes(runs);
     let mut heap: BinaryHeap<Next<'_>> = runs
         .iter()
         .filter(|(_, run)| !run.items.is_empty())
-        .map(|&(segment, ref run)| Next { run, segment, at: 0 })
+        .map(|&(segment, ref run)| Next { run, segment, at: 0, common: &common, head: 0 }.at(0))
         .collect();
     let mut loader = Loader::new();
     let mut last: Option<(Cf, &[u8])> = None;
     while let Some(mut next) = heap.peek_mut() {
         let (run, segment, item) = (next.run, next.segment, *next.item());
-        next.at += 1;
-        if next.at == run.items.len() {
-            std::collections::binary_heap::PeekMut::pop(next);
-        } else {
-            drop(next);
+        match next.at + 1 {
+            end if end == run.items.len() => drop(PeekMut::pop(next)),
+            at => next.set(at),
         }
         let key = run.key(&item);
         if last == Some((item.cf, key)) {

@@ -111,6 +111,13 @@ impl Run {
         self.items.push(item);
     }
 
+    /// The items of a column family, when sorted.
+    pub(super) fn of(&self, cf: Cf) -> &[Item] {
+        let start = self.items.partition_point(|item| item.cf < cf);
+        let end = self.items.partition_point(|item| item.cf <= cf);
+        &self.items[start..end]
+    }
+
     /// Sorts by column family and key, newest first.
     pub(super) fn sort(&mut self) {
         let mut items = std::mem::take(&mut self.items);
