@@ -7,8 +7,8 @@ use bytes::BytesMut;
 use proto::resp::{Limits, ReplyDecoder, Value};
 
 /// A connection.
-pub struct Resp {
-    pub socket: TcpStream,
+pub(crate) struct Resp {
+    pub(crate) socket: TcpStream,
     decoder: ReplyDecoder,
     input: BytesMut,
 }
@@ -16,24 +16,24 @@ pub struct Resp {
 #[allow(dead_code, reason = "not every suite needs every helper")]
 impl Resp {
     /// Connects.
-    pub fn connect(address: SocketAddr) -> Resp {
+    pub(crate) fn connect(address: SocketAddr) -> Resp {
         let socket = TcpStream::connect(address).unwrap();
         socket.set_nodelay(true).unwrap();
         Resp { socket, decoder: ReplyDecoder::new(Limits::default()), input: BytesMut::new() }
     }
 
     /// Sends a command.
-    pub fn send(&mut self, words: &[&[u8]]) {
+    pub(crate) fn send(&mut self, words: &[&[u8]]) {
         self.socket.write_all(&encode(words)).unwrap();
     }
 
     /// Sends bytes as they are.
-    pub fn send_raw(&mut self, bytes: &[u8]) {
+    pub(crate) fn send_raw(&mut self, bytes: &[u8]) {
         self.socket.write_all(bytes).unwrap();
     }
 
     /// The next reply; none at the end of the stream.
-    pub fn receive(&mut self) -> Option<Value> {
+    pub(crate) fn receive(&mut self) -> Option<Value> {
         loop {
             if let Some(value) = self.decoder.decode(&mut self.input).unwrap() {
                 return Some(value);
@@ -47,20 +47,20 @@ impl Resp {
     }
 
     /// Sends a command given as words, and shows the reply.
-    pub fn run(&mut self, words: &str) -> String {
+    pub(crate) fn run(&mut self, words: &str) -> String {
         let words: Vec<&[u8]> = words.split_whitespace().map(str::as_bytes).collect();
         self.run_words(&words)
     }
 
     /// Sends a command, and shows the reply.
-    pub fn run_words(&mut self, words: &[&[u8]]) -> String {
+    pub(crate) fn run_words(&mut self, words: &[&[u8]]) -> String {
         self.send(words);
         self.receive().map_or_else(|| "(closed)".to_owned(), |value| show(&value))
     }
 }
 
 /// A command as bytes.
-pub fn encode(words: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn encode(words: &[&[u8]]) -> Vec<u8> {
     let mut out = format!("*{}\r\n", words.len()).into_bytes();
     for word in words {
         out.extend_from_slice(format!("${}\r\n", word.len()).as_bytes());
@@ -71,7 +71,7 @@ pub fn encode(words: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A reply as text: `"bulk"`, `(nil)`, `(error) ...`, a number, `[a, b]`, `{k: v}`.
-pub fn show(value: &Value) -> String {
+pub(crate) fn show(value: &Value) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let list = |values: &[Value]| values.iter().map(show).collect::<Vec<_>>().join(", ");
     match value {

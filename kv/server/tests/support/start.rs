@@ -6,7 +6,7 @@ use tinykv_server::config::{Config, Request};
 use tinykv_server::{Running, Server};
 
 /// The configuration of these flags, on free ports.
-pub fn config(flags: &[&str]) -> Config {
+pub(crate) fn config(flags: &[&str]) -> Config {
     let free = ["tinykv-server", "--addr=127.0.0.1:0", "--resp-addr=127.0.0.1:0"];
     let args = free.into_iter().chain(["--status-addr=127.0.0.1:0"]).chain(flags.iter().copied());
     match Request::parse(args.map(str::to_owned).collect()).unwrap() {
@@ -16,18 +16,18 @@ pub fn config(flags: &[&str]) -> Config {
 }
 
 /// A running server.
-pub fn start(flags: &[&str]) -> Running {
+pub(crate) fn start(flags: &[&str]) -> Running {
     Server::start(config(flags)).unwrap()
 }
 
 /// A running server that keeps everything in memory.
 #[allow(dead_code, reason = "not every suite needs every helper")]
-pub fn start_memory(flags: &[&str]) -> Running {
+pub(crate) fn start_memory(flags: &[&str]) -> Running {
     start(&[&["--engine=memory"], flags].concat())
 }
 
 /// Where a server speaks the Redis protocol.
 #[allow(dead_code, reason = "not every suite needs every helper")]
-pub fn resp(running: &Running) -> SocketAddr {
+pub(crate) fn resp(running: &Running) -> SocketAddr {
     running.addresses().resp.unwrap()
 }
