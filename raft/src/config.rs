@@ -42,6 +42,9 @@ pub struct Config {
     pub uncommitted_bytes_max: u64,
     /// The most bytes of committed entries handed out and not yet applied; one entry always fits.
     pub applying_bytes_max: u64,
+    /// How long a snapshot may take to reach a follower, in ticks; then the leader asks again where
+    /// their logs match. The snapshot or its acknowledgement may be lost without a report.
+    pub snapshot_ticks: u32,
     /// The most reads that wait for confirmation.
     pub reads_max: usize,
     /// Entries are handed out as committed only when they are durable on this node. With `false` a
@@ -89,6 +92,7 @@ impl Config {
             inflight_bytes_max: 64 << 20,
             uncommitted_bytes_max: 256 << 20,
             applying_bytes_max: 64 << 20,
+            snapshot_ticks: 200,
             reads_max: 4096,
             async_writes: true,
         }

@@ -1,7 +1,7 @@
 //! Leader election (section 5.2), its restriction (5.4.1), and pre-vote (thesis 9.6).
 
 use crate::error::CampaignError;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, Vote};
 use crate::quorum::VoteResult;
 use crate::raft::Raft;
 use crate::role::{Role, Votes};
@@ -46,9 +46,9 @@ impl<S: Storage> Raft<S> {
             let to_self = voter == self.state.id();
             // The own vote takes the same way as a peer's: it counts when it is durable.
             let body = match (campaign, to_self) {
-                (Campaign::PreVote, true) => Body::PreVoteResponse { granted: true },
+                (Campaign::PreVote, true) => Body::PreVoteResponse(Vote::GRANTED),
                 (Campaign::PreVote, false) => Body::RequestPreVote { last },
-                (_, true) => Body::VoteResponse { granted: true },
+                (_, true) => Body::VoteResponse(Vote::GRANTED),
                 (_, false) => Body::RequestVote { last, transfer: campaign == Campaign::Transfer },
             };
             self.state.send_in(next, voter, body);
@@ -86,9 +86,10 @@ impl<S: Storage> Raft<S> {
         let barred =
             crate::mutant!("learner_refuses_vote") && !state.membership.is_voter(state.id());
         let granted = (repeated || free || future) && state.log.is_up_to_date(last) && !barred;
+        let vote = state.vote(granted);
         let body = match pre_vote {
-            true => Body::PreVoteResponse { granted },
-            false => Body::VoteResponse { granted },
+            true => Body::PreVoteResponse(vote),
+            false => Body::VoteResponse(vote),
         };
         // A refusal carries our own term, from which a candidate of an older one learns.
         let term = if granted { message.term } else { state.term };
@@ -100,12 +101,15 @@ impl<S: Storage> Raft<S> {
     }
 
     /// Counts an answer to our own candidacy.
-    pub(crate) fn on_vote_response(&mut self, voter: NodeId, granted: bool, pre_vote: bool) {
+    pub(crate) fn on_vote_response(&mut self, voter: NodeId, vote: Vote, pre_vote: bool) {
+        if self.learn_committed_change(vote.committed) {
+            return;
+        }
         let votes = match (&mut self.role, pre_vote) {
             (Role::PreCandidate(votes), true) | (Role::Candidate(votes), false) => votes,
             // A late pre-vote must not start a second campaign, nor a late vote a second term.
             (Role::Candidate(_) | Role::Leader(_), true)
-                if crate::mutant!("late_pre_vote_campaigns") && granted =>
+                if crate::mutant!("late_pre_vote_campaigns") && vote.granted =>
             {
                 self.become_follower(self.state.term, None);
                 let _ = self.campaign(Campaign::Election);
@@ -113,7 +117,7 @@ impl<S: Storage> Raft<S> {
             }
             _ => return,
         };
-        votes.record(voter, granted);
+        votes.record(voter, vote.granted);
         match (votes.result(&self.state.membership), pre_vote) {
             (VoteResult::Pending, _) => {}
             (VoteResult::Won, true) => {
@@ -123,5 +127,29 @@ impl<S: Storage> Raft<S> {
             (VoteResult::Won, false) => self.become_leader(),
             (VoteResult::Lost, _) => self.become_follower(self.state.term, None),
         }
+    }
+
+    /// Learns from an answer that a membership change of our log is committed; returns whether so.
+    ///
+    /// Changes take effect when applied, so the last leader may have left the group by a change that
+    /// the others hold but do not know to be committed. They then ask a quorum that is no longer one.
+    /// Of {1,2}, node 1 removes itself, commits, and knows it alone; node 2 needs the vote of 1, whose
+    /// log may be longer and which is no candidate any more. The answer tells 2 what is committed, and
+    /// it goes on alone.
+    fn learn_committed_change(&mut self, committed: EntryId) -> bool {
+        let log = &mut self.state.log;
+        let known = log.committed();
+        let news = committed.index > known
+            && log.matches(committed)
+            && log.has_change(known, committed.index)
+            && !crate::mutant!("vote_teaches_nothing");
+        if news {
+            log.commit_to(committed.index);
+            // Who holds a committed, unapplied change does not campaign.
+            if !matches!(self.role, Role::Follower) {
+                self.become_follower(self.state.term, None);
+            }
+        }
+        news
     }
 }

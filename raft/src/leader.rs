@@ -88,6 +88,7 @@ impl Leader {
     pub(crate) fn tick<S: Storage>(&mut self, state: &mut State<S>) -> bool {
         self.heartbeat_elapsed += 1;
         self.reads.tick();
+        self.doubt_snapshots(state.config.snapshot_ticks);
         if state.election_elapsed >= state.config.election_ticks {
             state.election_elapsed = 0;
             // A leader that cannot reach a majority cannot commit, but its heartbeats may keep the
@@ -109,6 +110,18 @@ impl Leader {
             self.broadcast_heartbeat(state);
         }
         true
+    }
+
+    /// Asks again where the logs match, where a snapshot has been on its way for too long.
+    fn doubt_snapshots(&mut self, patience: u32) {
+        for progress in &mut self.progress {
+            if let ProgressState::Snapshot(_) = progress.state {
+                progress.snapshot_age = progress.snapshot_age.saturating_add(1);
+                if progress.snapshot_age >= patience {
+                    progress.become_probe();
+                }
+            }
+        }
     }
 
     fn quorum_active<S: Storage>(&self, state: &State<S>) -> bool {

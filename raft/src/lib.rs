@@ -37,7 +37,7 @@ pub use error::{
 };
 pub use inflights::Inflights;
 pub use membership::Membership;
-pub use message::{Body, Message, Snapshot};
+pub use message::{Body, Message, Snapshot, Vote};
 pub use node::Node;
 pub use progress::{Progress, ProgressState};
 pub use proposal::Proposed;

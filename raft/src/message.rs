@@ -37,10 +37,7 @@ pub enum Body {
         last: EntryId,
     },
     /// The answer to [`Body::RequestPreVote`].
-    PreVoteResponse {
-        /// Whether the vote would be given.
-        granted: bool,
-    },
+    PreVoteResponse(Vote),
     /// `RequestVote` of the paper (section 5.2).
     RequestVote {
         /// The last entry of the candidate's log.
@@ -49,10 +46,7 @@ pub enum Body {
         transfer: bool,
     },
     /// The answer to [`Body::RequestVote`].
-    VoteResponse {
-        /// Whether the vote was given.
-        granted: bool,
-    },
+    VoteResponse(Vote),
     /// `AppendEntries` of the paper (section 5.3).
     Append {
         /// The entry just before `entries`.
@@ -124,6 +118,21 @@ pub enum Body {
     },
 }
 
+/// A voter's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Vote {
+    /// Whether the vote is given, durably; in a pre-vote: would be.
+    pub granted: bool,
+    /// The last entry that the voter knows to be committed. It may be a membership change that the
+    /// candidate has and does not know to be committed, and under which alone it could win.
+    pub committed: EntryId,
+}
+
+impl Vote {
+    /// A vote of somebody who knows of nothing committed.
+    pub const GRANTED: Vote = Vote { granted: true, committed: EntryId::new(0, 0) };
+}
+
 /// A state machine at one index, with the membership of that moment (section 7).
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Snapshot {
@@ -140,8 +149,8 @@ impl Body {
     pub fn is_response(&self) -> bool {
         matches!(
             self,
-            Body::PreVoteResponse { .. }
-                | Body::VoteResponse { .. }
+            Body::PreVoteResponse(_)
+                | Body::VoteResponse(_)
                 | Body::AppendAccepted { .. }
                 | Body::AppendRejected { .. }
                 | Body::HeartbeatResponse { .. }
@@ -164,8 +173,8 @@ impl Body {
     pub(crate) fn is_promise(&self) -> bool {
         matches!(
             self,
-            Body::PreVoteResponse { .. }
-                | Body::VoteResponse { .. }
+            Body::PreVoteResponse(_)
+                | Body::VoteResponse(_)
                 | Body::AppendAccepted { .. }
                 | Body::AppendRejected { .. }
         )

@@ -145,6 +145,9 @@ impl<S: Storage> Node<S> {
     /// Carries out a membership change whose entry is being applied, and returns the membership from
     /// then on, which is stored with the applied index.
     ///
+    /// Once a snapshot was reported as durable, entries that it covers must not be applied any more,
+    /// even if they were handed out before.
+    ///
     /// # Errors
     /// If the change is not possible; the membership stays, on every member alike.
     pub fn apply_change(&mut self, change: &Change) -> Result<Membership, ChangeError> {
@@ -336,7 +339,7 @@ impl<S: Storage> Node<S> {
                 state.log.stable_to(last);
             }
             if let Some(index) = report.snapshot {
-                state.log.snapshot_stored(index);
+                self.raft.snapshot_stored(index);
             }
         }
     }

@@ -36,6 +36,8 @@ pub struct Progress {
     pub sent_commit: Index,
     /// The latest round of heartbeats that the member answered.
     pub round: u64,
+    /// Ticks since a snapshot was sent, in [`ProgressState::Snapshot`].
+    pub snapshot_age: u32,
     /// The append messages on their way, in [`ProgressState::Replicate`].
     pub inflights: Inflights,
 }
@@ -63,6 +65,7 @@ impl Progress {
             paused: false,
             sent_commit: Index(0),
             round: 0,
+            snapshot_age: 0,
             inflights: Inflights::default(),
         }
     }
@@ -94,6 +97,7 @@ impl Progress {
     pub fn become_snapshot(&mut self, index: Index) {
         self.enter(ProgressState::Snapshot(index), index.next());
         self.sent_commit = index;
+        self.snapshot_age = 0;
     }
 
     fn enter(&mut self, state: ProgressState, next: Index) {

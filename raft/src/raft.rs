@@ -7,7 +7,7 @@
 
 use crate::error::{StepError, TransferError};
 use crate::leader::Leader;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, Vote};
 use crate::role::Role;
 use crate::state::State;
 use crate::storage::Storage;
@@ -73,8 +73,8 @@ impl<S: Storage> Raft<S> {
         match message.body {
             Body::RequestPreVote { last } => self.on_vote_request(&message, last, true),
             Body::RequestVote { last, .. } => self.on_vote_request(&message, last, false),
-            Body::PreVoteResponse { granted } => self.on_vote_response(from, granted, true),
-            Body::VoteResponse { granted } => self.on_vote_response(from, granted, false),
+            Body::PreVoteResponse(vote) => self.on_vote_response(from, vote, true),
+            Body::VoteResponse(vote) => self.on_vote_response(from, vote, false),
             Body::Append { prev, commit, entries } => {
                 self.follow(from);
                 return self.on_append(from, prev, commit, entries);
@@ -137,12 +137,12 @@ impl<S: Storage> Raft<S> {
                 Gate::Done
             }
             // A pre-vote is about a term that may never be.
-            Body::RequestPreVote { .. } | Body::PreVoteResponse { granted: true } => Gate::Pass,
-            // A refused pre-vote teaches the term. Without it, a long log at a low term and a short
-            // log at a high term would refuse each other for ever.
-            Body::PreVoteResponse { granted: false } if crate::mutant!("pre_vote_term_ignored") => {
+            Body::RequestPreVote { .. } | Body::PreVoteResponse(Vote { granted: true, .. }) => {
                 Gate::Pass
             }
+            // A refused pre-vote teaches the term. Without it, a long log at a low term and a short
+            // log at a high term would refuse each other for ever.
+            Body::PreVoteResponse(_) if crate::mutant!("pre_vote_term_ignored") => Gate::Pass,
             _ if message.body.is_response() && crate::mutant!("response_term_ignored") => {
                 Gate::Pass
             }
@@ -170,7 +170,8 @@ impl<S: Storage> Raft<S> {
             // A candidate without pre-vote may have a higher term and a shorter log; a refusal tells
             // the pre-candidate of it.
             Body::RequestPreVote { .. } => {
-                state.send(message.from, Body::PreVoteResponse { granted: false });
+                let vote = state.vote(false);
+                state.send(message.from, Body::PreVoteResponse(vote));
             }
             Body::AppendAccepted { .. } if crate::mutant!("stale_ack_counts") => return Gate::Pass,
             _ => {}

@@ -20,6 +20,7 @@ use std::collections::VecDeque;
 use self::tail::Tail;
 use crate::entry::{Entries, Entry, Payload, prefix_within};
 use crate::error::{ConfigError, StepError, StorageError};
+use crate::membership::Membership;
 use crate::message::Snapshot;
 use crate::storage::{InitialState, Storage};
 use crate::types::{EntryId, Index, Term};
@@ -81,11 +82,12 @@ impl<S: Storage> RaftLog<S> {
             return Err(inconsistent("the log ends before it begins"));
         }
         let compacted = first.prev();
-        // A crash may lose the latest commit index, since a leader tells it again. What is applied
-        // was committed, whatever the hard state says.
-        let committed = state.hard_state.commit.max(applied).max(compacted);
+        // The hard state is written before the entries of its portion, so after a crash its commit
+        // index may be ahead of the log; and it may be behind, since it need not be synced. What is
+        // applied was committed, whatever the hard state says.
+        let committed = state.hard_state.commit.min(last).max(applied).max(compacted);
         if committed > last {
-            return Err(inconsistent("committed or applied entries are missing"));
+            return Err(inconsistent("applied entries are missing"));
         }
         // Stands in for the term of a damaged last entry: no smaller than the real one, so that no
         // vote is given to a log that may lack the entry.
@@ -552,16 +554,18 @@ impl<S: Storage> RaftLog<S> {
         self.snapshot.as_deref().cloned()
     }
 
-    /// Records that the snapshot up to `index` is durable, and with it applied.
-    pub(crate) fn snapshot_stored(&mut self, index: Index) {
-        if self.snapshot.as_ref().is_some_and(|snapshot| snapshot.last.index == index) {
-            self.snapshot = None;
+    /// Records that the snapshot up to `index` is durable, and with it applied; returns its
+    /// membership, unless a newer snapshot has taken its place.
+    pub(crate) fn snapshot_stored(&mut self, index: Index) -> Option<Membership> {
+        let stored = self.snapshot.take_if(|snapshot| snapshot.last.index == index);
+        if stored.is_some() {
             self.snapshot_handed = false;
         }
         self.applied_to(index);
         self.in_apply.chunks.clear();
         self.in_apply.bytes = 0;
         self.in_apply.paused = false;
+        stored.map(|snapshot| snapshot.membership)
     }
 
     /// Returns a snapshot for a follower.

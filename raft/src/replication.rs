@@ -327,7 +327,7 @@ fn damage_report(intact: EntryId, rejected: Index) -> Body {
 }
 
 /// Returns how much of `matched` may be acknowledged: nothing from a damaged entry on.
-fn acknowledgeable(faulty: Option<Index>, matched: Index) -> Index {
+pub(crate) fn acknowledgeable(faulty: Option<Index>, matched: Index) -> Index {
     match faulty {
         Some(faulty) => matched.min(faulty.prev()),
         None => matched,

@@ -5,6 +5,7 @@ use crate::leader::Leader;
 use crate::message::{Body, Snapshot};
 use crate::progress::ProgressState;
 use crate::raft::Raft;
+use crate::replication::acknowledgeable;
 use crate::state::State;
 use crate::storage::Storage;
 use crate::types::{Index, NodeId};
@@ -62,8 +63,23 @@ impl<S: Storage> Raft<S> {
         let restored = self.restore(snapshot);
         let log = &self.state.log;
         let index = if restored { log.last().index } else { log.committed() };
+        let index = acknowledgeable(log.first_faulty(), index);
         self.state.send(from, Body::AppendAccepted { index });
         Ok(())
+    }
+
+    /// Records that the snapshot up to `index` is durable, and with it applied.
+    ///
+    /// The membership comes with the snapshot whole: what the replaced entries had said of it is gone
+    /// with them. It takes effect only now, because entries handed out before the snapshot may still
+    /// be applied until then, and their changes belong to the older membership.
+    pub(crate) fn snapshot_stored(&mut self, index: Index) {
+        let membership = self.state.log.snapshot_stored(index);
+        if let Some(membership) = membership
+            && !crate::mutant!("snapshot_keeps_membership")
+        {
+            self.state.membership = membership;
+        }
     }
 
     /// Replaces the log by a snapshot; returns whether that was needed.
@@ -73,20 +89,13 @@ impl<S: Storage> Raft<S> {
         if snapshot.last.index <= log.committed() && !crate::mutant!("snapshot_rolls_back") {
             return false;
         }
-        // A snapshot of a group that does not know us would leave us outside of it.
-        if !snapshot.membership.contains(self.state.config.id) {
-            return false;
-        }
+        // The snapshot may be older than the change that added this node. To refuse it for that would
+        // leave the leader waiting; the change comes with the entries that follow.
         // The log has the snapshot's last entry and so all before it; entries after it, which may be
         // acknowledged, are kept. Only the commit is news.
         if log.matches(snapshot.last) && log.first_faulty().is_none() {
             log.commit_to(snapshot.last.index);
             return false;
-        }
-        // The membership comes with the snapshot whole. What the replaced entries had said of it is
-        // gone with them.
-        if !crate::mutant!("snapshot_keeps_membership") {
-            self.state.membership = snapshot.membership.clone();
         }
         self.state.log.restore(snapshot);
         true

@@ -6,11 +6,11 @@ use rand::rngs::SmallRng;
 use crate::config::Config;
 use crate::error::{CampaignError, ReadError};
 use crate::membership::Membership;
-use crate::message::{Body, Message};
+use crate::message::{Body, Message, Vote};
 use crate::raft_log::RaftLog;
 use crate::read_index::ReadOutcome;
 use crate::storage::Storage;
-use crate::types::{HardState, NodeId, Term};
+use crate::types::{EntryId, HardState, NodeId, Term};
 
 /// The state of a member beside its role.
 #[derive(Debug)]
@@ -137,6 +137,13 @@ impl<S: Storage> State<S> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Makes an answer to a candidate.
+    pub(crate) fn vote(&self, granted: bool) -> Vote {
+        let index = self.log.committed();
+        let term = self.log.term(index).unwrap_or(Term(0));
+        Vote { granted, committed: EntryId { term, index } }
     }
 
     /// Sends in the present term.

@@ -13,12 +13,16 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tinykv_raft::RoleKind::{Candidate, Follower, Leader};
 use tinykv_raft::{
-    Body, Entries, EntryId, HardState, Index, Message, Node, NodeId, RoleKind, Term,
+    Body, Entries, EntryId, HardState, Index, Message, Node, NodeId, RoleKind, Term, Vote,
 };
 
 fn append(prev: (u64, u64), commit: u64) -> Body {
     let prev = EntryId::new(prev.0, prev.1);
     Body::Append { prev, commit: Index(commit), entries: Entries::default() }
+}
+
+fn vote(granted: bool) -> Body {
+    Body::VoteResponse(Vote { granted, ..Vote::GRANTED })
 }
 
 fn member_as(role: RoleKind) -> Member {
@@ -124,7 +128,7 @@ fn leader_is_elected_in_one_round() {
         let mut member = Member::of(1, &voters);
         member.campaign();
         for (id, granted) in votes {
-            member.hear(*id, 1, Body::VoteResponse { granted: *granted });
+            member.hear(*id, 1, vote(*granted));
         }
         assert_eq!(member.node.role(), expected, "{size} nodes, votes {votes:?}");
         assert_eq!(member.node.term(), Term(1));
@@ -146,13 +150,10 @@ fn follower_votes_once_a_term_first_come_first_served() {
         let mut member = Member::new(stage_config(1), storage);
         let last = EntryId::new(0, 0);
         let sent = member.hear(candidate, 1, Body::RequestVote { last, transfer: false });
-        let answer = Message {
-            from: NodeId(1),
-            to: NodeId(candidate),
-            term: Term(1),
-            body: Body::VoteResponse { granted },
-        };
-        assert_eq!(sent, [answer], "vote {vote:?}, candidate {candidate}");
+        let [answer] = &sent[..] else { panic!("{sent:?}") };
+        let case = format!("vote {vote:?}, candidate {candidate}");
+        assert_eq!(cluster::granted(&answer.body), Some(granted), "{case}");
+        assert_eq!((answer.to, answer.term), (NodeId(candidate), Term(1)), "{case}");
     }
 }
 
@@ -268,12 +269,10 @@ fn votes_from_any_state() {
         let mut member = member_as(role);
         let last = EntryId::new(2, 42);
         let sent = member.hear(2, 2, Body::RequestVote { last, transfer: false });
-        let answers: Vec<&Message> = sent
-            .iter()
-            .filter(|message| matches!(message.body, Body::VoteResponse { .. }))
-            .collect();
+        let answers: Vec<&Message> =
+            sent.iter().filter(|message| matches!(message.body, Body::VoteResponse(_))).collect();
         assert_eq!(answers.len(), 1, "{role:?}");
-        assert_eq!(answers[0].body, Body::VoteResponse { granted: true });
+        assert_eq!(answers[0].body, Body::VoteResponse(Vote::GRANTED));
         assert_eq!(member.node.role(), Follower);
         assert_eq!(member.node.hard_state().vote, Some(NodeId(2)));
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use cluster::{Cluster, Member, hard_state, stage_config, storage_of};
 use tinykv_raft::RoleKind::{Follower, Leader};
 use tinykv_raft::confchange::{Change, Step};
-use tinykv_raft::{Body, ChangeError, EntryId, Index, NodeId, Payload, TransferError};
+use tinykv_raft::{Body, ChangeError, EntryId, Index, NodeId, Payload, TransferError, Vote};
 
 fn ids(member: &Member) -> Vec<u64> {
     member.node.membership().ids().iter().map(|id| id.0).collect()
@@ -180,8 +180,8 @@ fn a_second_transfer_replaces_the_first() {
 fn a_node_that_is_no_member_does_not_campaign() {
     let mut member = Member::of(1, &[2, 3, 4]);
     member.hear(2, 1, Body::TimeoutNow);
-    member.hear(2, 1, Body::VoteResponse { granted: true });
-    member.hear(3, 1, Body::VoteResponse { granted: true });
+    member.hear(2, 1, Body::VoteResponse(Vote::GRANTED));
+    member.hear(3, 1, Body::VoteResponse(Vote::GRANTED));
     assert_eq!(member.node.role(), Follower);
 }
 

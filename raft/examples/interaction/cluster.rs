@@ -520,6 +520,7 @@ fn config_stub() -> Config {
         inflight_bytes_max: u64::MAX,
         uncommitted_bytes_max: u64::MAX,
         applying_bytes_max: u64::MAX,
+        snapshot_ticks: u32::MAX,
         async_writes: false,
         ..Config::new(NodeId(1))
     }

@@ -115,9 +115,9 @@ pub(crate) fn entry_list(entries: &[String]) -> String {
 pub(crate) fn kind(body: &Body) -> &'static str {
     match body {
         Body::RequestPreVote { .. } => "MsgPreVote",
-        Body::PreVoteResponse { .. } => "MsgPreVoteResp",
+        Body::PreVoteResponse(_) => "MsgPreVoteResp",
         Body::RequestVote { .. } => "MsgVote",
-        Body::VoteResponse { .. } => "MsgVoteResp",
+        Body::VoteResponse(_) => "MsgVoteResp",
         Body::Append { .. } => "MsgApp",
         Body::AppendAccepted { .. } | Body::AppendRejected { .. } => "MsgAppResp",
         Body::Heartbeat { .. } => "MsgHeartbeat",
@@ -143,7 +143,7 @@ pub(crate) fn message(message: &Message) -> String {
         Body::RequestPreVote { last } | Body::RequestVote { last, .. } => {
             log = (last.term.0, last.index);
         }
-        Body::PreVoteResponse { granted } | Body::VoteResponse { granted } if !granted => {
+        Body::PreVoteResponse(vote) | Body::VoteResponse(vote) if !vote.granted => {
             rest = rejected(0);
         }
         Body::Append { prev, commit: index, entries } => {

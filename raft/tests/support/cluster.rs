@@ -12,8 +12,16 @@ use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tinykv_raft::{
     Body, Config, Entries, Entry, EntryId, HardState, Index, MemStorage, Membership, Message, Node,
-    NodeId, Payload, ReadOutcome, Ready, RoleKind, Snapshot, Storage, Term,
+    NodeId, Payload, ReadOutcome, Ready, RoleKind, Snapshot, Storage, Term, Vote,
 };
+
+/// Returns whether a message gives a vote, if it is an answer at all.
+pub(crate) fn granted(body: &Body) -> Option<bool> {
+    match body {
+        Body::VoteResponse(vote) | Body::PreVoteResponse(vote) => Some(vote.granted),
+        _ => None,
+    }
+}
 
 /// A node, and what its state machine got.
 pub(crate) struct Member {
@@ -153,7 +161,7 @@ impl Member {
         let mut sent = Vec::new();
         for id in self.node.membership().ids() {
             if !self.node.is_leader() && id != self.node.id() {
-                sent.extend(self.hear(id.0, term, Body::VoteResponse { granted: true }));
+                sent.extend(self.hear(id.0, term, Body::VoteResponse(Vote::GRANTED)));
             }
         }
         assert!(self.node.is_leader());
