@@ -145,11 +145,20 @@ impl Progress {
         true
     }
 
-    /// Records that the member lost everything after `intact` to damage, and asks from there.
-    pub fn damaged_after(&mut self, intact: Index) {
-        self.matched = self.matched.min(intact);
-        self.enter(ProgressState::Probe, self.matched.next());
-        self.sent_commit = self.sent_commit.min(self.matched);
+    /// Records that the member holds a damaged entry just after `intact`; returns whether that is news,
+    /// and then that a probe should follow. The member repeats the report until it has a good copy.
+    pub fn damaged_after(&mut self, intact: Index) -> bool {
+        let known = match self.state {
+            ProgressState::Probe => self.matched <= intact && self.next == intact.next(),
+            ProgressState::Replicate => false,
+            ProgressState::Snapshot(pending) => pending > intact,
+        };
+        if !known {
+            self.matched = self.matched.min(intact);
+            self.enter(ProgressState::Probe, intact.next());
+            self.sent_commit = self.sent_commit.min(intact);
+        }
+        !known
     }
 
     /// Records an append message of `count` entries and `bytes`.

@@ -115,7 +115,9 @@ impl<S: Storage> RaftLog<S> {
             in_apply,
             snapshot: None,
             snapshot_handed: false,
-            faulty: state.faulty.clone(),
+            // What is applied is in the state machine; should a follower need the entry, it gets a
+            // snapshot.
+            faulty: state.faulty.iter().copied().filter(|index| *index > applied).collect(),
             repaired: Vec::new(),
             repairing: Vec::new(),
             gathered: Entries::default(),

@@ -215,8 +215,9 @@ impl Leader {
         let progress = &mut self.progress[place];
         progress.recent_active = true;
         if damaged {
-            progress.damaged_after(hint.index);
-            self.send_append(state, place, true);
+            if progress.damaged_after(hint.index) {
+                self.send_append(state, place, true);
+            }
             return;
         }
         let mut probe = hint.index;

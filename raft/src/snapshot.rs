@@ -19,7 +19,9 @@ impl Leader {
             return false;
         }
         let Ok(snapshot) = state.log.snapshot() else { return false };
-        if snapshot.last.index == Index(0) {
+        // One that tells the member nothing new does not help: the entry that cannot be sent is damaged
+        // here, and a newer snapshot must be made.
+        if snapshot.last.index <= progress.matched {
             return false;
         }
         progress.become_snapshot(snapshot.last.index);
@@ -86,7 +88,13 @@ impl<S: Storage> Raft<S> {
     fn restore(&mut self, snapshot: Box<Snapshot>) -> bool {
         let log = &mut self.state.log;
         // What is committed here is at least as new: going back would undo it.
-        if snapshot.last.index <= log.committed() && !crate::mutant!("snapshot_rolls_back") {
+        let news = match log.first_faulty() {
+            None => snapshot.last.index > log.committed(),
+            // The leader no longer has the damaged entry, and a snapshot is the only way past it. But
+            // entries after the snapshot may be acknowledged, so it must cover all of the log.
+            Some(_) => snapshot.last.index >= log.last().index,
+        };
+        if !news && !crate::mutant!("snapshot_rolls_back") {
             return false;
         }
         // The snapshot may be older than the change that added this node. To refuse it for that would

@@ -12,9 +12,9 @@ use tinykv_raft::{
     StepError,
 };
 
-use crate::confchange::parse_steps;
-use crate::describe;
-use crate::script::{Directive, number, parse_line};
+use super::confchange::parse_steps;
+use super::describe;
+use super::script::{Directive, number, parse_line};
 use bytes::Bytes;
 use member::{Flight, Member};
 

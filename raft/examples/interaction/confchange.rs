@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use tinykv_raft::confchange::{self, Diff, Step};
 use tinykv_raft::{ChangeError, Index, Membership, NodeId, Progress};
 
-use crate::describe;
-use crate::script::{Directive, number};
+use super::describe;
+use super::script::{Directive, number};
 
 /// A membership and what a leader would know about its members.
 #[derive(Default)]

@@ -10,7 +10,7 @@ use std::fmt::Write;
 use tinykv_raft::quorum::{Joint, Majority, VoteResult};
 use tinykv_raft::{Index, NodeId};
 
-use crate::script::{Directive, number};
+use super::script::{Directive, number};
 
 pub(crate) fn handle(directive: &Directive) -> String {
     decide(directive).unwrap_or_else(|error| error)

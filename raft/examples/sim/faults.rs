@@ -6,9 +6,9 @@ use rand::seq::IndexedRandom;
 use tinykv_raft::confchange::{Change, Step, Transition};
 use tinykv_raft::{EntryId, NodeId, ReadMode, Snapshot, Storage};
 
-use crate::invariants::Check;
-use crate::options::{NODES, pick};
-use crate::world::{Event, World};
+use super::invariants::Check;
+use super::options::{NODES, pick};
+use super::world::{Event, World};
 
 /// A client does something, and then another thing later.
 pub(crate) fn client(world: &mut World) -> Check {

@@ -16,7 +16,7 @@ use std::hash::{Hash, Hasher};
 
 use tinykv_raft::{Body, Entry, Message, Payload};
 
-use crate::member::Member;
+use super::member::Member;
 pub(crate) use reads_are_linearizable::Reads;
 
 /// All guarantees, with what they remember.

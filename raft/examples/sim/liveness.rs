@@ -3,10 +3,10 @@
 
 use tinykv_raft::{Membership, NodeId};
 
-use crate::faults;
-use crate::invariants::Check;
-use crate::options::{NODES, TICK};
-use crate::world::World;
+use super::faults;
+use super::invariants::Check;
+use super::options::{NODES, TICK};
+use super::world::World;
 
 /// How long the group may take, in time units: some tens of election timeouts.
 const PATIENCE: u64 = 1200 * TICK;

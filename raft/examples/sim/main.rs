@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let started = Instant::now();
     let (mut steps, mut commits) = (0, 0);
     for seed in arguments.first..arguments.first + arguments.seeds {
-        match world::run(seed, arguments.trace) {
+        match world::run(seed, arguments.trace.then_some(|line| eprintln!("{line}"))) {
             Ok(report) => {
                 steps += report.steps;
                 commits += report.committed;

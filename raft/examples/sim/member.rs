@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tinykv_raft::{Config, Entries, Index, MemStorage, Message, Node, NodeId, Ready};
+use tinykv_raft::{Config, Entries, MemStorage, Message, Node, NodeId, Ready};
 
-use crate::disk::{self, Disk};
+use super::disk::{self, Disk};
 
 /// A node and its disk.
 pub(crate) struct Member {
@@ -42,12 +42,7 @@ impl Member {
     /// Starts the node from what is durable.
     pub(crate) fn start(&mut self, config: &Config, seed: u64) -> Result<(), String> {
         let machine = &self.disk.machine;
-        let mut config = Config { id: NodeId(self.id), applied: machine.applied, ..config.clone() };
-        if cfg!(feature = "mutants")
-            && std::env::var("TINYKV_MUTANT").is_ok_and(|m| m == "apply_twice")
-        {
-            config.applied = Index(0);
-        }
+        let config = Config { id: NodeId(self.id), applied: machine.applied, ..config.clone() };
         self.disk.durable.set_membership(machine.membership.clone());
         let rng = SmallRng::seed_from_u64(seed ^ (self.id << 8) ^ (u64::from(self.life) << 16));
         let node = Node::new(config, self.disk.durable.clone(), rng);

@@ -13,11 +13,11 @@ use tinykv_raft::{
     Body, Entry, EntryId, Index, Membership, Message, NodeId, Payload, Snapshot, Storage,
 };
 
-use crate::disk::Disk;
-use crate::invariants::{Check, Invariants, entry_hash, mix};
-use crate::member::Member;
-use crate::options::{NODES, Options, TICK};
-use crate::{faults, liveness};
+use super::disk::Disk;
+use super::invariants::{Check, Invariants, entry_hash, mix};
+use super::member::Member;
+use super::options::{NODES, Options, TICK};
+use super::{faults, liveness};
 
 /// What a run was like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +28,9 @@ pub(crate) struct Report {
     pub(crate) committed: u64,
     pub(crate) reads: u64,
 }
+
+/// Takes a line for each thing that happens.
+pub(crate) type Trace = fn(&str);
 
 /// Something that will happen.
 #[derive(Debug)]
@@ -80,14 +83,14 @@ pub(crate) struct World {
     scheduled: u64,
     steps: u64,
     trace_hash: u64,
-    trace: bool,
+    trace: Option<Trace>,
 }
 
 /// Runs one seed: faults, then peace, in which the group must come together.
-pub(crate) fn run(seed: u64, trace: bool) -> Result<Report, String> {
+pub(crate) fn run(seed: u64, trace: Option<Trace>) -> Result<Report, String> {
     let mut world = World::new(seed, trace);
-    if trace {
-        eprintln!("{:#?}", world.options);
+    if let Some(trace) = trace {
+        trace(&format!("{:#?}", world.options));
     }
     world.begin()?;
     let end = world.options.duration;
@@ -103,7 +106,7 @@ pub(crate) fn run(seed: u64, trace: bool) -> Result<Report, String> {
 }
 
 impl World {
-    fn new(seed: u64, trace: bool) -> World {
+    fn new(seed: u64, trace: Option<Trace>) -> World {
         let mut rng = SmallRng::seed_from_u64(seed);
         let options = Options::draw(&mut rng);
         // Founding members begin with a snapshot, so that later ones cannot be brought up by
@@ -177,8 +180,8 @@ impl World {
     }
 
     fn note(&mut self, event: &Event) {
-        if self.trace && !matches!(event, Event::Tick(_)) {
-            eprintln!("{:6} {event:?}", self.now);
+        if let (Some(trace), false) = (self.trace, matches!(event, Event::Tick(_))) {
+            trace(&format!("{:6} {event:?}", self.now));
         }
         let mut hash = mix(self.trace_hash, &self.now);
         hash = match event {

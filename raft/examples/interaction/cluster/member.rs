@@ -13,8 +13,8 @@ use tinykv_raft::{
     NodeId, Payload, Ready, Snapshot, StepError, Storage, StorageError, Term,
 };
 
+use super::super::describe;
 use super::nested;
-use crate::describe;
 
 pub(crate) type Node = tinykv_raft::Node<Disk>;
 

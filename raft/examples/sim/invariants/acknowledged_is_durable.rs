@@ -2,8 +2,8 @@
 
 use tinykv_raft::{Index, Storage, Term};
 
+use super::super::member::Member;
 use super::Check;
-use crate::member::Member;
 
 pub(super) fn check(member: &Member, term: Term, index: Index) -> Check {
     let disk = &member.disk.durable;
@@ -13,7 +13,9 @@ pub(super) fn check(member: &Member, term: Term, index: Index) -> Check {
     if state.hard_state.term > term {
         return Ok(());
     }
-    if disk.last_index() < index || state.faulty.first().is_some_and(|faulty| *faulty <= index) {
+    // What is damaged but applied is in the state machine.
+    let needed = member.disk.machine.applied.next()..=index;
+    if disk.last_index() < index || state.faulty.iter().any(|faulty| needed.contains(faulty)) {
         let last = disk.last_index();
         return Err(format!(
             "durability: node {} acknowledged {index}, but only {last} is durable or part is damaged",

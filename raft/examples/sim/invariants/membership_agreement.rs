@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use tinykv_raft::{Entry, Index};
 
+use super::super::member::Member;
 use super::Check;
-use crate::member::Member;
 
 #[derive(Default)]
 pub(super) struct MembershipAgreement {

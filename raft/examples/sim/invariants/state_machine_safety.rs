@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use tinykv_raft::{Entry, EntryId, Index};
 
+use super::super::member::Member;
 use super::{Check, entry_hash};
-use crate::member::Member;
 
 #[derive(Default)]
 pub(super) struct StateMachineSafety {
