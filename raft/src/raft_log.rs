@@ -98,6 +98,11 @@ impl<S: Storage> RaftLog<S> {
             Err(error) => return Err(error.into()),
         };
         let applied = applied.max(compacted);
+        // What is applied is in the state machine; should a follower need the entry, it gets a
+        // snapshot. But with a damaged last entry this node does not know how up-to-date its log is,
+        // and must not ask for votes with a guess.
+        let needed = |index: &Index| *index > applied || *index == last;
+        let faulty = state.faulty.iter().copied().filter(needed).collect();
         let in_apply = InApply {
             chunks: VecDeque::new(),
             bytes: 0,
@@ -115,9 +120,7 @@ impl<S: Storage> RaftLog<S> {
             in_apply,
             snapshot: None,
             snapshot_handed: false,
-            // What is applied is in the state machine; should a follower need the entry, it gets a
-            // snapshot.
-            faulty: state.faulty.iter().copied().filter(|index| *index > applied).collect(),
+            faulty,
             repaired: Vec::new(),
             repairing: Vec::new(),
             gathered: Entries::default(),
