@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mutant::mutant;
 use proto::{Message, Request, Response};
 use tokio::time::Instant;
 
@@ -149,7 +150,9 @@ impl Client {
             Failure::TooLarge(reason) => Error::Invalid(reason),
             Failure::Refused(error) => Error::from_server(error),
             Failure::Lost { sent: false, cause } => Error::Unfinished { cause },
-            Failure::Lost { cause, .. } if writes => Error::Undetermined { cause },
+            Failure::Lost { cause, .. } if writes && !mutant!("sent-writes-repeated") => {
+                Error::Undetermined { cause }
+            }
             Failure::Lost { cause: Cause::Protocol { reason }, .. } => self.protocol(reason),
             Failure::Lost { cause: Cause::Server(error), .. } => Error::from_server(error),
             Failure::Lost { cause, .. } => Error::Unfinished { cause },

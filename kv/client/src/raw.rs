@@ -209,8 +209,8 @@ impl Raw {
         self.done(Request::DeleteRange { cf: self.cf.clone(), start: start.into(), end }).await
     }
 
-    /// Reads a range with one request. A range that may be large is better read with
-    /// [`Raw::pages`].
+    /// Reads a range with one request. The server refuses if the answer does not fit into a frame,
+    /// so a range that may be large is better read with [`Raw::pages`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -232,8 +232,8 @@ impl Raw {
         }
     }
 
-    /// Reads a range in requests of at most `page` pairs each, at least 1. Each page shows its
-    /// own moment.
+    /// Reads a range in requests of at most `page` pairs each, at least 1, and fewer if they would
+    /// not fit into a frame. Each page shows its own moment.
     #[must_use]
     pub fn pages(&self, scan: Scan, page: u32) -> Pages {
         Pages::new(self.clone(), scan, page)

@@ -1,18 +1,42 @@
 //! The contract of `tinykv`: what it prints, where, and its exit code. Runs the real program
-//! against a server in this process.
+//! against a real server in this process, which keeps its data in memory.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-#[path = "support/memory_server.rs"]
-mod memory_server;
 #[path = "support/program.rs"]
 mod program;
 
-use memory_server::MemoryServer;
 use program::{Nobody, Tinykv};
+use server::config::{Config, Request};
+use server::{Running, Server};
 
-fn start() -> Tinykv {
-    Tinykv::on(MemoryServer::default().listen())
+/// A server, and the program set up for it.
+struct Store {
+    tinykv: Tinykv,
+    _server: Running,
+}
+
+impl std::ops::Deref for Store {
+    type Target = Tinykv;
+
+    fn deref(&self) -> &Tinykv {
+        &self.tinykv
+    }
+}
+
+fn config() -> Config {
+    let flags = ["--engine=memory", "--addr=127.0.0.1:0", "--resp-addr=off", "--status-addr=off"];
+    let args = ["tinykv-server"].into_iter().chain(flags).map(str::to_owned);
+    match Request::parse(args.collect()).unwrap() {
+        Request::Run(config) => *config,
+        Request::Print(text) => panic!("{text}"),
+    }
+}
+
+fn start() -> Store {
+    let server = Server::start(config()).unwrap();
+    let tinykv = Tinykv::on(server.addresses().native.unwrap());
+    Store { tinykv, _server: server }
 }
 
 #[test]
@@ -117,9 +141,10 @@ fn without_a_server_it_says_how_to_start_one() {
 
 #[test]
 fn the_address_comes_from_the_flag_before_the_environment() {
-    let server = MemoryServer::default().listen();
+    let store = start();
     let nobody = Nobody::new();
-    let run = Tinykv::on(nobody.address()).run(&["get", "a", "--addr", &server.to_string()]);
+    let address = store.address.to_string();
+    let run = Tinykv::on(nobody.address()).run(&["get", "a", "--addr", &address]);
     assert_eq!((run.code, run.out()), (0, "Key not found\n"));
 }
 
@@ -167,7 +192,7 @@ fn raw_column_families_are_apart() {
     assert_eq!(tinykv.ok(&["raw", "--cf", "write", "get", "a"]), "in write");
     let run = tinykv.run(&["raw", "get", "a", "--cf", "nope"]);
     assert_eq!((run.code, run.out()), (1, ""));
-    assert!(run.err().contains("no column family `nope`"), "{}", run.err());
+    assert!(run.err().contains("no column family \"nope\""), "{}", run.err());
 }
 
 #[test]
@@ -188,15 +213,37 @@ fn raw_time_to_live() {
     let tinykv = start();
     tinykv.ok(&["raw", "put", "a", "1"]);
     tinykv.ok(&["raw", "put", "b", "1", "--ttl", "1h"]);
-    tinykv.ok(&["raw", "batch-put", "c", "1", "--ttl", "1500ms"]);
-    tinykv.ok(&["raw", "cas", "d", "1", "--absent", "--ttl", "2s"]);
+    tinykv.ok(&["raw", "batch-put", "c", "1", "--ttl", "3600s"]);
+    tinykv.ok(&["raw", "cas", "d", "1", "--absent", "--ttl", "60m"]);
     assert_eq!(tinykv.ok(&["raw", "ttl", "a"]), "never expires\n");
-    assert_eq!(tinykv.ok(&["raw", "ttl", "b"]), "1h\n");
-    assert_eq!(tinykv.ok(&["raw", "ttl", "c"]), "1s 500ms\n");
+    let an_hour = |left: String| {
+        let left = humantime::parse_duration(left.trim_end()).unwrap().as_secs();
+        assert!((3000..=3600).contains(&left), "{left} s left of an hour");
+    };
+    for key in ["b", "c", "d"] {
+        an_hour(tinykv.ok(&["raw", "ttl", key]));
+    }
     let ttl = tinykv.ok(&["raw", "ttl", "d", "--json"]);
-    assert_eq!(ttl, "{\"found\":true,\"key\":\"d\",\"ttl_ms\":2000}\n");
+    let ttl: serde_json::Value = serde_json::from_str(&ttl).unwrap();
+    assert_eq!((&ttl["key"], &ttl["found"]), (&"d".into(), &true.into()));
+    an_hour(format!("{}ms", ttl["ttl_ms"]));
     let run = tinykv.run(&["raw", "ttl", "x"]);
     assert_eq!((run.code, run.out(), run.err()), (1, "", "Key not found\n"));
+}
+
+#[test]
+fn raw_scan_reads_what_does_not_fit_into_a_frame() {
+    let tinykv = start();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("value");
+    std::fs::write(&file, vec![b'v'; 3 << 20]).unwrap();
+    for n in 0..8 {
+        tinykv.ok(&["raw", "put", &format!("key {n}"), &format!("@{}", file.display())]);
+    }
+    for args in [&["raw", "scan"][..], &["raw", "scan", "--reverse"]] {
+        let scan = tinykv.ok(args);
+        assert_eq!((scan.lines().count(), scan.len()), (8, 8 * ("key n\t\n".len() + (3 << 20))));
+    }
 }
 
 #[test]

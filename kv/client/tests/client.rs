@@ -11,7 +11,7 @@ use std::time::Duration;
 use peer::{Peer, connect, connected, pipes};
 use proto::raw::{Request, Response};
 use proto::{ErrorCode, Message};
-use tinykv_client::{Cause, Client, Error, Options};
+use tinykv_client::{Cause, Client, Error, Options, Scan};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -369,6 +369,34 @@ async fn a_request_beyond_the_servers_limit_is_not_sent() {
     let (id, _) = peer.get().await;
     peer.value(id, "value").await;
     assert_eq!(read.await.unwrap().unwrap().as_deref(), Some("value"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_become_smaller_until_they_fit_into_a_frame() {
+    let (client, mut peer, _dock) = connected(Options::default()).await;
+    let raw = client.raw();
+    let mut pages = raw.pages(Scan::default(), 10);
+    let (page, ()) = tokio::join!(pages.next(), async {
+        for expected in [10, 5] {
+            let (id, request) = peer.request().await;
+            assert!(matches!(request, Request::Scan { limit, .. } if limit == expected));
+            let error = proto::Error::reject(ErrorCode::InvalidRequest, "too large for a frame");
+            peer.send(id, Message::Error(error)).await;
+        }
+        let (id, request) = peer.request().await;
+        assert!(matches!(request, Request::Scan { limit: 2, .. }), "{request:?}");
+        peer.answer(id, Response::Pairs(vec![("a".into(), "1".into())])).await;
+    });
+    assert_eq!(page.unwrap().unwrap().len(), 1);
+    let (error, ()) = tokio::join!(pages.next(), async {
+        for _ in 0..2 {
+            let (id, _) = peer.request().await;
+            let error = proto::Error::reject(ErrorCode::InvalidRequest, "too large for a frame");
+            peer.send(id, Message::Error(error)).await;
+        }
+    });
+    let error = error.unwrap_err();
+    assert!(matches!(error, Error::Rejected(_)), "a single pair that does not fit: {error:?}");
 }
 
 #[test]

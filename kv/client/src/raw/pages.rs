@@ -1,8 +1,9 @@
 //! A scan that reads a range page by page.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use proto::ErrorCode;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::raw::{Pair, Raw, Scan};
 
 /// The pages of a scan, in its order.
@@ -13,7 +14,7 @@ pub struct Pages {
     raw: Raw,
     /// What is left to read; none after the last page.
     rest: Option<Scan>,
-    /// Pairs of one request, at least 1.
+    /// Pairs of one request, at least 1. Halved when an answer would not fit into a frame.
     page: u32,
 }
 
@@ -35,8 +36,19 @@ impl Pages {
             self.rest = None;
             return Ok(None);
         }
-        let limit = rest.limit.min(self.page);
-        let pairs = self.raw.scan(Scan { limit, ..rest.clone() }).await?;
+        let pairs = loop {
+            let limit = rest.limit.min(self.page);
+            match self.raw.scan(Scan { limit, ..rest.clone() }).await {
+                Ok(pairs) => break pairs,
+                // So the server says that the answer is larger than a frame.
+                Err(Error::Rejected(error))
+                    if error.code == ErrorCode::InvalidRequest && limit > 1 =>
+                {
+                    self.page = limit / 2;
+                }
+                Err(error) => return Err(error),
+            }
+        };
         // A server may send fewer pairs than asked for, so only an empty page is the last one.
         let Some((last, _)) = pairs.last() else {
             self.rest = None;

@@ -11,7 +11,7 @@ use tokio::net::TcpSocket;
 
 /// The program, set up for one server.
 pub(crate) struct Tinykv {
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
 }
 
 /// How a run ended.
