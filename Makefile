@@ -72,9 +72,6 @@ GROUPS := $(foreach n,1 2 3 4 5,$(n) $(n)a $(n)b $(n)c)
 GROUPS_HERE := $(foreach group,$(GROUPS),$(if $(filter-out $(group),$(filter $(group)%,$(STAGES))),$(group)))
 $(foreach group,$(GROUPS_HERE),$(eval $(call group_rule,$(group))))
 
-# What takes long. CI runs short forms.
-.PHONY: mutants course-docs
-
 # What needs programs that this repository does not bring along.
 .PHONY: test-interop
 INTEROP_NODE := target/interop/node_modules
@@ -87,6 +84,9 @@ test-interop: $(INTEROP_NODE)/redis ## compare with redis, and run its clients (
 $(INTEROP_NODE)/redis:
 	@command -v npm > /dev/null || { echo 'install node and npm: apt install nodejs npm'; exit 1; }
 	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
+
+# What takes long. CI runs short forms.
+.PHONY: mutants course-docs
 
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)
