@@ -15,6 +15,9 @@ use tokio::time::Instant;
 /// The pacer looks at the clock at least so often.
 const PACE_MAX: Duration = Duration::from_millis(1);
 
+/// How late the last requests of an open loop may be sent, after its time is over.
+const LATE_MAX: Duration = Duration::from_millis(100);
+
 /// The right to send one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ticket {
@@ -40,7 +43,7 @@ pub(crate) struct Tickets {
     next: AtomicU64,
     /// How many tickets there are; `u64::MAX` for as many as the time allows.
     count: u64,
-    /// When the phase ends.
+    /// When the phase ends, at the latest.
     end: Option<Instant>,
     stopped: AtomicBool,
     open: Option<Open>,
@@ -64,10 +67,16 @@ impl Tickets {
         rate: Option<f64>,
     ) -> Tickets {
         let start = Instant::now();
+        let mut count = count.unwrap_or(u64::MAX);
+        let mut end = duration.map(|duration| start + duration);
+        if let (Some(rate), Some(duration)) = (rate, duration) {
+            count = count.min((duration.as_secs_f64() * rate).ceil() as u64);
+            end = end.map(|end| end + LATE_MAX);
+        }
         Tickets {
             next: AtomicU64::new(0),
-            count: count.unwrap_or(u64::MAX),
-            end: duration.map(|duration| start + duration),
+            count,
+            end,
             stopped: AtomicBool::new(false),
             open: rate.map(|rate| Open { start, rate, due: Semaphore::new(0) }),
         }
@@ -102,11 +111,6 @@ impl Tickets {
         self.stopped.load(Ordering::Relaxed) || self.end.is_some_and(|end| Instant::now() >= end)
     }
 
-    /// Whether there is a number of tickets at which the phase ends.
-    pub(crate) fn is_counted(&self) -> bool {
-        self.count != u64::MAX
-    }
-
     /// Tickets given out so far.
     pub(crate) fn taken(&self) -> u64 {
         self.next.load(Ordering::Relaxed).min(self.count)
@@ -116,7 +120,6 @@ impl Tickets {
     /// not keep up.
     pub(crate) fn left_over(&self, now: Instant) -> u64 {
         let Some(open) = &self.open else { return 0 };
-        let now = self.end.map_or(now, |end| end.min(now));
         open.due_until(now).min(self.count).saturating_sub(self.taken())
     }
 
@@ -210,9 +213,21 @@ mod tests {
         for number in 0..20 {
             assert_eq!(tickets.next().await.unwrap().number, number);
         }
-        tokio::time::advance(100 * MS).await;
+        tokio::time::advance(50 * MS + LATE_MAX).await;
         assert_eq!(tickets.next().await, None, "the time is over");
-        assert_eq!(tickets.left_over(Instant::now()), 101 - 20);
+        assert_eq!(tickets.left_over(Instant::now()), 100 - 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn all_that_was_due_in_the_time_is_sent() {
+        let tickets = Tickets::new(None, Some(10 * MS), Some(1000.0));
+        let open = tickets.open.as_ref().unwrap();
+        tokio::time::advance(11 * MS).await;
+        assert_eq!(tickets.release(open, 0), 10);
+        for number in 0..10 {
+            assert_eq!(tickets.next().await.unwrap().number, number);
+        }
+        assert_eq!(tickets.left_over(Instant::now()), 0);
     }
 
     #[test]

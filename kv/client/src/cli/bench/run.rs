@@ -144,7 +144,7 @@ impl Workers {
         workload: &Arc<Workload>,
         tickets: Tickets,
         first: u64,
-        bar: &ProgressBar,
+        bar: &Bar,
     ) -> Phase {
         let job = Job {
             workload: workload.clone(),
@@ -156,7 +156,7 @@ impl Workers {
     }
 
     /// Runs `lanes` lanes on each connection until there are no more tickets.
-    fn phase(&self, lanes: u32, bar: &ProgressBar, job: Job) -> Phase {
+    fn phase(&self, lanes: u32, bar: &Bar, job: Job) -> Phase {
         let job = Arc::new(job);
         let start = Instant::now();
         let (interrupted, end) = std::thread::scope(|scope| {
@@ -178,7 +178,7 @@ impl Workers {
             let ends = threads.into_iter().map(|thread| thread.join().expect("lanes do not panic"));
             (interrupted, ends.max().unwrap_or(start))
         });
-        bar.finish_and_clear();
+        bar.shown.finish_and_clear();
         Phase { elapsed: end - start, unsent: job.tickets.left_over(end), job, interrupted }
     }
 }
@@ -216,12 +216,7 @@ async fn lane(thread: usize, target: Target, job: Arc<Job>) {
 
 /// Moves the progress bar until all threads are done; tells whether Ctrl-C came. The first one
 /// ends the phase, a second one the program.
-async fn watch(
-    tickets: &Tickets,
-    bar: &ProgressBar,
-    start: Instant,
-    mut done: mpsc::Receiver<()>,
-) -> bool {
+async fn watch(tickets: &Tickets, bar: &Bar, start: Instant, mut done: mpsc::Receiver<()>) -> bool {
     let mut interval = tokio::time::interval(PROGRESS);
     let mut interrupted = false;
     loop {
@@ -230,9 +225,8 @@ async fn watch(
             _ = interval.tick() => {
                 let seconds = start.elapsed().as_secs_f64();
                 let taken = tickets.taken();
-                bar.set_message(format!("{:.0} a second", taken as f64 / seconds.max(0.001)));
-                // A bar without a number of requests shows the time, in milliseconds.
-                bar.set_position(if tickets.is_counted() { taken } else { (seconds * 1e3) as u64 });
+                bar.shown.set_message(format!("{:.0} a second", taken as f64 / seconds.max(0.001)));
+                bar.shown.set_position(if bar.counts { taken } else { (seconds * 1e3) as u64 });
             }
             Ok(()) = tokio::signal::ctrl_c() => {
                 if interrupted {
@@ -245,11 +239,19 @@ async fn watch(
     }
 }
 
+/// A progress bar.
+struct Bar {
+    shown: ProgressBar,
+    /// Whether its length is a number of requests; otherwise it is a time in milliseconds.
+    counts: bool,
+}
+
 /// A progress bar of requests or of time, hidden where stderr is no terminal.
-fn bar(phase: &'static str, requests: Option<u64>, time: Option<Duration>) -> ProgressBar {
+fn bar(phase: &'static str, requests: Option<u64>, time: Option<Duration>) -> Bar {
     let length = requests.or_else(|| time.map(|time| time.as_millis() as u64));
     let style = ProgressStyle::with_template("{prefix:8} [{wide_bar}] {percent:>3} %  {msg}")
         .expect("the template is right")
         .progress_chars("=> ");
-    ProgressBar::new(length.unwrap_or(0)).with_style(style).with_prefix(phase)
+    let shown = ProgressBar::new(length.unwrap_or(0)).with_style(style).with_prefix(phase);
+    Bar { shown, counts: requests.is_some() }
 }
