@@ -79,6 +79,10 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size("0", "1TiB"))]
     pub cache_size: Size,
 
+    /// A data file is begun anew when it would grow beyond this.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size("4KiB", "2GiB"))]
+    pub segment_size: Size,
+
     /// The largest frame of the native protocol that is taken or sent.
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = values::size("1KiB", "1GiB"))]
     pub max_frame_size: Size,

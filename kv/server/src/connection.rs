@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
 
 use node::Time;
 use parking_lot::Mutex;
@@ -43,7 +43,17 @@ pub(crate) struct Connection {
     stalled_ms: AtomicU64,
     /// What the client calls itself, its library and that one's version.
     pub(crate) names: Mutex<Names>,
-    task: OnceLock<AbortHandle>,
+    task: Mutex<Task>,
+}
+
+/// The task of a connection.
+#[derive(Debug)]
+enum Task {
+    /// It was started, and its handle is on its way here.
+    Starting,
+    Running(AbortHandle),
+    /// It shall end.
+    Closed,
 }
 
 /// What a client says about itself.
@@ -98,12 +108,17 @@ impl Connection {
 
     /// Says which task serves it.
     pub(crate) fn set_task(&self, task: AbortHandle) {
-        let _ = self.task.set(task);
+        let mut state = self.task.lock();
+        match *state {
+            // It was closed before we came to say what is to be closed.
+            Task::Closed => task.abort(),
+            _ => *state = Task::Running(task),
+        }
     }
 
     /// Ends its task where it waits.
     pub(crate) fn close(&self) {
-        if let Some(task) = self.task.get() {
+        if let Task::Running(task) = std::mem::replace(&mut *self.task.lock(), Task::Closed) {
             task.abort();
         }
     }
@@ -153,7 +168,7 @@ impl Connections {
             busy: AtomicBool::new(false),
             stalled_ms: AtomicU64::new(0),
             names: Mutex::new(Names { resp: 2, ..Names::default() }),
-            task: OnceLock::new(),
+            task: Mutex::new(Task::Starting),
         });
         open.insert(connection.id, Arc::clone(&connection));
         Some(Place { all: Arc::clone(self), connection })

@@ -12,10 +12,14 @@ pub(crate) fn open(config: &Config) -> engine::Result<Arc<dyn Engine>> {
     match config.engine {
         EngineKind::Memory => open_memory(&config.path),
         EngineKind::Bitcask => {
+            let defaults = bitcask::Options::default();
             let options = bitcask::Options {
                 uid: rand::random(),
+                segment_bytes: config.segment_size.0,
+                allocate_bytes: defaults.allocate_bytes.min(config.segment_size.0),
+                reserve_bytes: defaults.reserve_bytes.min(config.segment_size.0 / 4),
                 cache_bytes: config.cache_size.0,
-                ..bitcask::Options::default()
+                ..defaults
             };
             let fs = wal::RealFs::shared();
             Ok(Arc::new(bitcask::open(fs, &config.path, options)?))

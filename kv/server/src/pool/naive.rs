@@ -44,9 +44,8 @@ impl ThreadPool for NaivePool {
         let ticket = self.room.enter()?;
         let slots = Arc::clone(&self.slots);
         let body = move || {
-            slots.take();
+            let _slot = slots.take();
             run(job, ticket);
-            slots.give();
         };
         let thread = thread::Builder::new().name("read".into()).spawn(body);
         // The system is out of threads: that is as good as a full pool.
@@ -66,17 +65,27 @@ impl ThreadPool for NaivePool {
 }
 
 impl Slots {
-    fn take(&self) {
+    /// Waits until a job may run.
+    fn take(&self) -> Slot<'_> {
         let mut free = self.free.lock();
         while *free == 0 {
             self.freed.wait(&mut free);
         }
         *free -= 1;
+        Slot { slots: self }
     }
+}
 
-    fn give(&self) {
-        *self.free.lock() += 1;
-        self.freed.notify_one();
+/// The leave for one job to run.
+#[derive(Debug)]
+struct Slot<'a> {
+    slots: &'a Slots,
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        *self.slots.free.lock() += 1;
+        self.slots.freed.notify_one();
     }
 }
 

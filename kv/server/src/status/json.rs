@@ -37,5 +37,7 @@ pub(super) fn status(context: &Context) -> Value {
         "column_families": cfs,
         "disk_bytes": engine.disk_bytes,
         "dead_bytes": engine.dead_bytes,
+        "engine_counters": engine.extra.into_iter().map(|(name, value)| (name.to_owned(), value.into()))
+            .collect::<serde_json::Map<String, Value>>(),
     })
 }

@@ -72,3 +72,21 @@ impl Drop for Permit {
         self.counts.bytes.fetch_sub(self.bytes, Ordering::AcqRel);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Admission, Limits};
+
+    #[test]
+    fn what_is_in_flight_is_bounded_and_given_back() {
+        let admission = Admission::new(Limits { requests_max: 3, bytes_max: 100 });
+        let first = admission.enter(2, 10).unwrap();
+        assert!(admission.enter(2, 10).is_err(), "four requests");
+        assert!(admission.enter(1, 91).is_err(), "101 bytes");
+        let second = admission.enter(1, 90).unwrap();
+        assert_eq!((admission.requests(), admission.bytes()), (3, 100));
+        drop((first, second));
+        assert_eq!((admission.requests(), admission.bytes()), (0, 0));
+        drop(admission.enter(10, 1000).expect("one chunk may be larger than the limits"));
+    }
+}

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 /// A running program. It is killed when it is dropped.
-pub struct Program {
+pub(crate) struct Program {
     child: Child,
     /// The line that it printed when it was ready.
-    pub ready: String,
+    pub(crate) ready: String,
 }
 
 /// A command line on free ports and a data folder.
-pub fn command(path: &Path, flags: &[&str]) -> Command {
+pub(crate) fn command(path: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tinykv-server"));
     command
         .args(["--addr=127.0.0.1:0", "--resp-addr=127.0.0.1:0", "--status-addr=127.0.0.1:0"])
@@ -30,7 +30,7 @@ pub fn command(path: &Path, flags: &[&str]) -> Command {
 #[allow(dead_code, reason = "not every suite needs every helper")]
 impl Program {
     /// Starts it, and waits until it says that it is ready.
-    pub fn start(path: &Path, flags: &[&str]) -> Program {
+    pub(crate) fn start(path: &Path, flags: &[&str]) -> Program {
         let mut child = command(path, flags).spawn().unwrap();
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
@@ -43,29 +43,30 @@ impl Program {
     }
 
     /// What the ready line says about a key.
-    pub fn field(&self, key: &str) -> &str {
-        let found = self.ready.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
+    pub(crate) fn field(&self, key: &str) -> &str {
+        let found =
+            self.ready.split(' ').find_map(|word| word.strip_prefix(key)?.strip_prefix('='));
         found.unwrap()
     }
 
     /// Where it speaks the Redis protocol.
-    pub fn resp(&self) -> SocketAddr {
+    pub(crate) fn resp(&self) -> SocketAddr {
         self.field("resp").parse().unwrap()
     }
 
     /// Its process.
-    pub fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
     /// Kills it as `kill -9` does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Sends a signal by name, and waits until it ends. Gives how, and what it logged.
-    pub fn end(mut self, signal: &str) -> (ExitStatus, String) {
+    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
         let id = self.child.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
         let mut log = String::new();
