@@ -11,6 +11,7 @@
 //! kill`.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+#![expect(clippy::print_stdout, reason = "a failure must say how to replay it")]
 
 #[path = "support/program.rs"]
 mod program;
