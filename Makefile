@@ -86,10 +86,13 @@ $(INTEROP_NODE)/redis:
 	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
 
 # What takes long. CI runs short forms.
-.PHONY: mutants course-docs
+.PHONY: mutants book course-docs
 
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)
+
+book: ## build the book into docs/book/book (needs mdbook: cargo install --locked mdbook)
+	mdbook build docs/book
 
 course-docs: ## run the commands in the README and the book, and compare what they print
 	$(CARGO) course docs
