@@ -232,7 +232,11 @@ impl Session {
             };
             tokio::select! {
                 ending = command.run(raw, out) => ending,
-                _ = interrupt => Err(anyhow::anyhow!("given up; a write may still be carried out")),
+                _ = interrupt => {
+                    // The terminal has shown ^C.
+                    complain("");
+                    Err(anyhow::anyhow!("given up; a write may still be carried out"))
+                }
             }
         })?;
         Ok(match ending {
