@@ -118,6 +118,7 @@ impl BlockHeader {
         let sound = crc32c::crc32c(&bytes[..76]) == header.crc
             && parts <= u64::from(header.total_len)
             && header.lsn > header.synced
+            && header.lsn.0 < u64::MAX / 2
             && header.offset.checked_add(u64::from(header.total_len)).is_some();
         sound.then_some(header)
     }

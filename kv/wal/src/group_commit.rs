@@ -89,7 +89,7 @@ impl<E: WalEntry> SharedWal<E> {
         dir: &Path,
         options: Options,
     ) -> Result<(SharedWal<E>, RecoveryReport)> {
-        let (appender, report) = open(fs, dir, options)?;
+        let (appender, report) = open(fs, dir, options, &[])?;
         let store = Arc::clone(&appender.store);
         let shared = Arc::new(Shared {
             store: Arc::clone(&store),

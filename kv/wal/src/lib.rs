@@ -45,7 +45,9 @@ mod reader;
 mod recent;
 mod recovery;
 mod rewrite;
+mod scrub;
 mod store;
+mod tools;
 mod wal;
 
 pub use fs::{
@@ -64,4 +66,6 @@ pub use options::{Options, TailPolicy};
 pub use purge::PurgeReport;
 pub use reader::WalReader;
 pub use recovery::{FaultyEntry, RecoveryReport};
+pub use scrub::{Scrub, ScrubPosition};
+pub use tools::{dump, repair, verify};
 pub use wal::Wal;

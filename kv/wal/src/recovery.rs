@@ -30,7 +30,8 @@ use crate::tail::{End, Seal};
 use assemble::{Kept, assemble};
 use mutant::mutant;
 pub use report::{FaultyEntry, RecoveryReport};
-use scan::{Found, Scan, scan};
+pub(crate) use scan::scan;
+use scan::{Found, Scan};
 
 /// A log that was read back.
 #[derive(Debug)]
@@ -51,7 +52,14 @@ pub(crate) struct Recovered {
 }
 
 /// Recovers the log in a folder without changing it.
-pub(crate) fn recover(dir: &Dir, options: &Options, ids: &[SegmentId]) -> Result<Recovered> {
+///
+/// `given_up` are blocks that the user has just given up, beside those that the log says were.
+pub(crate) fn recover(
+    dir: &Dir,
+    options: &Options,
+    ids: &[SegmentId],
+    given_up: &[(Lsn, Lsn)],
+) -> Result<Recovered> {
     let scans = scan_all(dir, options, ids)?;
     for scan in &scans {
         check_identity(scan, options)?;
@@ -60,7 +68,7 @@ pub(crate) fn recover(dir: &Dir, options: &Options, ids: &[SegmentId]) -> Result
     // looked at; but whether it happened is known only once the blocks are judged.
     let mut first_seq = scans.iter().flat_map(claimed_first_seq).max().unwrap_or(1);
     let kept = loop {
-        let kept = assemble(&scans, first_seq, options)?;
+        let kept = assemble(&scans, first_seq, options, given_up)?;
         let confirmed = kept.blocks.values().filter_map(|block| first_seq_of(&block.items)).max();
         match confirmed.unwrap_or(1) {
             confirmed if confirmed == first_seq => break kept,
@@ -68,7 +76,10 @@ pub(crate) fn recover(dir: &Dir, options: &Options, ids: &[SegmentId]) -> Result
         }
     };
     sync_kept(&scans, &kept)?;
-    Ok(replay(scans, kept, first_seq, options))
+    let damaged: Vec<Lsn> = scans.iter().flat_map(|scan| scan.only_in_footer.clone()).collect();
+    let mut recovered = replay(scans, kept, first_seq, options);
+    recovered.report.repaired.extend(damaged);
+    Ok(recovered)
 }
 
 /// Scans the segments, in as many threads as the options say.

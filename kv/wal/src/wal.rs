@@ -13,7 +13,7 @@ use crate::batch::LogBatch;
 use crate::dir::Dir;
 use crate::entry::WalEntry;
 use crate::error::{Error, Result};
-use crate::fs::Fs;
+use crate::fs::{DirLock, Fs};
 use crate::id::Lsn;
 use crate::index::Bounds;
 use crate::options::Options;
@@ -49,7 +49,7 @@ impl<E: WalEntry> Wal<E> {
     /// beyond naming what is lost: [`Error::Lost`], [`Error::Chain`], [`Error::MissingSegment`],
     /// [`Error::DuplicateSegment`], [`Error::WrongSegment`]. Nothing is changed in these cases.
     pub fn open(fs: Arc<dyn Fs>, dir: &Path, options: Options) -> Result<(Wal<E>, RecoveryReport)> {
-        let (appender, report) = open(fs, dir, options)?;
+        let (appender, report) = open(fs, dir, options, &[])?;
         let reader = WalReader::new(Arc::clone(&appender.store));
         Ok((Wal { appender, reader }, report))
     }
@@ -134,16 +134,14 @@ pub(crate) fn open(
     fs: Arc<dyn Fs>,
     path: &Path,
     options: Options,
+    given_up: &[(Lsn, Lsn)],
 ) -> Result<(Appender, RecoveryReport)> {
     options.validate()?;
     create_dir(&*fs, path).map_err(Error::io(format!("create {}", path.display())))?;
-    let lock = fs.lock(&path.join("LOCK")).map_err(|source| match source.kind() {
-        std::io::ErrorKind::WouldBlock => Error::Locked(path.to_owned()),
-        _ => Error::Io { what: format!("lock {}", path.display()), source },
-    })?;
+    let lock = lock(&*fs, path)?;
     let dir = Dir { fs, path: path.to_owned() };
     let (ids, temporary) = dir.list()?;
-    let recovered = recover(&dir, &options, &ids)?;
+    let recovered = recover(&dir, &options, &ids, given_up)?;
     let mut unneeded = temporary;
     unneeded.extend(recovered.leftovers.iter().map(|id| id.name()));
     dir.remove(&unneeded)?;
@@ -167,13 +165,21 @@ fn create_dir(fs: &dyn Fs, path: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Takes the folder's lock.
+pub(crate) fn lock(fs: &dyn Fs, path: &Path) -> Result<Box<dyn DirLock>> {
+    fs.lock(&path.join("LOCK")).map_err(|source| match source.kind() {
+        std::io::ErrorKind::WouldBlock => Error::Locked(path.to_owned()),
+        _ => Error::Io { what: format!("lock {}", path.display()), source },
+    })
+}
+
 /// Makes a writable log of what was recovered.
 fn assemble(
     dir: Dir,
     options: Options,
     recovered: Recovered,
     ids: &[SegmentId],
-    lock: Box<dyn crate::fs::DirLock>,
+    lock: Box<dyn DirLock>,
 ) -> Result<(Appender, RecoveryReport)> {
     let last_lsn = recovered.last_lsn();
     let ready: Vec<Prepared> = recovered

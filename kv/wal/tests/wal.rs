@@ -3,6 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "wal/arbitrary.rs"]
+mod arbitrary;
+#[path = "../fuzz/src/body.rs"]
+mod body;
 #[path = "wal/crash.rs"]
 mod crash;
 #[path = "wal/errors.rs"]
@@ -17,3 +21,5 @@ mod random;
 mod regressions;
 #[path = "wal/threads.rs"]
 mod threads;
+#[path = "wal/tools.rs"]
+mod tools;

@@ -54,19 +54,27 @@ struct Candidate {
 }
 
 /// Orders and judges the blocks of the segments from `first_seq` on.
-pub(crate) fn assemble(scans: &[Scan], first_seq: u32, options: &Options) -> Result<Kept> {
+pub(crate) fn assemble(
+    scans: &[Scan],
+    first_seq: u32,
+    options: &Options,
+    accepted: &[(Lsn, Lsn)],
+) -> Result<Kept> {
     let from = scans.partition_point(|scan| scan.segment.id.seq < first_seq);
     let mut candidates = order(scans, from);
     check_gaps(scans, from, first_seq, &candidates)?;
     let Some((mut first, last)) = range_of(&candidates) else {
         return Ok(Kept::default());
     };
-    name_from_mirrors(scans, from, (first, last), &mut candidates);
+    name_from_mirrors(scans, from, &mut candidates);
     first = candidates.keys().next().copied().unwrap_or(first);
     let horizon = candidates.values().map(|block| block.header.synced).max().unwrap_or_default();
-    let given_up = given_up(&candidates);
+    let mut given_up = given_up(&candidates);
+    given_up.extend(accepted);
     let mut kept = Kept { horizon, ..Kept::default() };
-    if !has_start(first_seq, &candidates) {
+    let start_given_up =
+        given_up.iter().any(|(low, high)| *low == Lsn(1) && *high >= first.previous());
+    if !has_start(first_seq, &candidates) && !start_given_up {
         if first.previous() <= horizon && first > Lsn(1) && horizon > Lsn(0) {
             return Err(Error::Lost { first: Lsn(1), last: first.previous() });
         }
@@ -78,8 +86,12 @@ pub(crate) fn assemble(scans: &[Scan], first_seq: u32, options: &Options) -> Res
     let mut lsn = first;
     while lsn <= last.max(horizon) {
         let candidate = candidates.remove(&lsn);
-        let is_given_up = given_up.iter().any(|(first, last)| (*first..=*last).contains(&lsn));
-        if candidate.is_none() && is_given_up {
+        let is_given_up = given_up.iter().find(|(first, last)| (*first..=*last).contains(&lsn));
+        let is_named = candidate.as_ref().is_some_and(|block| block.items.is_some());
+        if !is_named && let Some((_, end)) = is_given_up {
+            // To the next block that is there: a range may be as long as somebody claims.
+            let next = candidates.keys().find(|next| **next > lsn).copied();
+            lsn = next.map_or(*end, |next| next.previous().min(*end)).min(last.max(horizon));
             before = None;
         } else {
             let crc = candidate.as_ref().map(|block| block.header.crc);
@@ -157,14 +169,9 @@ fn check_gaps(
 }
 
 /// Fills in what the mirrors know about blocks that cannot be read themselves.
-fn name_from_mirrors(
-    scans: &[Scan],
-    from: usize,
-    (first, last): (Lsn, Lsn),
-    candidates: &mut BTreeMap<Lsn, Candidate>,
-) {
-    let mut lsn = last;
-    while lsn >= first {
+fn name_from_mirrors(scans: &[Scan], from: usize, candidates: &mut BTreeMap<Lsn, Candidate>) {
+    let witnesses: Vec<Lsn> = candidates.keys().rev().copied().collect();
+    for lsn in witnesses {
         let before = lsn.previous();
         let named = candidates.get(&before).is_some_and(|block| block.items.is_some());
         let witness = candidates.get(&lsn).filter(|block| block.header_ok && !named);
@@ -180,10 +187,6 @@ fn name_from_mirrors(
                 Candidate { scan: at, header_ok, index_ok: false, header, items: Some(items) };
             candidates.insert(before, named);
         }
-        if lsn == Lsn(0) {
-            break;
-        }
-        lsn = before;
     }
 }
 

@@ -4,6 +4,7 @@
 //! that later blocks can testify for it. A page that the disk refuses to read counts as zeros and
 //! is remembered: it must never pass for a torn write.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 
@@ -11,6 +12,7 @@ use crate::block::{BLOCK_HEADER_BYTES, BlockHeader, decode_summary};
 use crate::dir::SegmentFile;
 use crate::error::{Error, Result};
 use crate::fs::File;
+use crate::id::{GroupId, Lsn};
 use crate::record::{Item, RunKind, entry_crc};
 use crate::segment::{HEADER_BYTES, SegmentHeader, Trailer, decode_footer};
 
@@ -31,6 +33,8 @@ pub(crate) struct Scan {
     pub(crate) header: Option<SegmentHeader>,
     /// Whether the blocks are from the footer.
     pub(crate) sealed: bool,
+    /// Blocks that only the footer has; looked for only where everything is verified.
+    pub(crate) only_in_footer: Vec<Lsn>,
     /// In the order of their offsets.
     pub(crate) blocks: Vec<Found>,
     /// Where the disk refused to read.
@@ -114,6 +118,7 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
     let (trailer, footer) = read_footer(&segment, file_len, &mut pages.unreadable)?;
     header = header.or(trailer.map(|trailer| trailer.header));
     let mut sealed = false;
+    let mut only_in_footer = Vec::new();
     let mut blocks = Vec::new();
     if let Some(summaries) = footer {
         sealed = true;
@@ -125,7 +130,12 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
     if !sealed || verify {
         let align = header.map_or(512, |header| u64::from(header.block_align));
         let walked = walk(&mut pages, segment.id.uid, align)?;
-        if !sealed {
+        if sealed {
+            let good = walked.iter().filter(|block| block.items.is_some());
+            let good: BTreeSet<u32> = good.map(|block| block.header.crc).collect();
+            let lost = blocks.iter().filter(|block| !good.contains(&block.header.crc));
+            only_in_footer = lost.map(|block| block.header.lsn).collect();
+        } else {
             blocks = walked;
         }
     }
@@ -135,7 +145,7 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
         // A file is never shorter before it is sealed: what was behind this end is lost.
         unreadable.push(file_len..full_len);
     }
-    Ok(Scan { segment, file_len, header, sealed, blocks, unreadable })
+    Ok(Scan { segment, file_len, header, sealed, only_in_footer, blocks, unreadable })
 }
 
 type Summaries = Vec<(BlockHeader, Vec<Item>)>;
@@ -199,7 +209,7 @@ pub(crate) fn read_mirror(
 }
 
 /// An entry of a block whose bytes do not match.
-pub(crate) type BadEntry = (crate::id::GroupId, u64, u64);
+pub(crate) type BadEntry = (GroupId, u64, u64);
 
 /// Checks the entries of a block; gives (group, index, term) of the bad ones. Bytes that cannot
 /// be read are bad.

@@ -57,9 +57,13 @@ fn judge(
     outcomes.states += 1;
     let wal = match Wal::<RawEntry>::open(fs, Path::new(DIR), options.clone()) {
         Ok((wal, _)) => wal,
+        // A bad sector never takes a block and all knowledge of it; a page or a file may.
+        Err(Error::Lost { .. }) if !one_sector(context) => {
+            outcomes.refused += 1;
+            return;
+        }
         Err(
-            Error::Lost { .. }
-            | Error::Chain { .. }
+            Error::Chain { .. }
             | Error::MissingSegment { .. }
             | Error::DuplicateSegment { .. }
             | Error::WrongSegment { .. }
@@ -92,6 +96,13 @@ fn judge(
     } else {
         outcomes.unharmed += 1;
     }
+}
+
+/// Whether the context tells of a damage to one sector.
+fn one_sector(context: &str) -> bool {
+    ["FlipBit", "ZeroSector", "StaleSector", "Misdirected"]
+        .iter()
+        .any(|name| context.starts_with(name))
 }
 
 fn segments(fs: &MemFs) -> Vec<(PathBuf, u64)> {
