@@ -59,7 +59,7 @@ fn fix_checksums(bytes: &mut [u8], at: usize) {
 
 /// The first byte says how the rest is used: as a whole file, or as edits (where, what) of a good
 /// one, with or without checksums that fit.
-pub fn recover_from(data: &[u8]) {
+pub(crate) fn recover_from(data: &[u8]) {
     let Some((mode, data)) = data.split_first() else { return };
     let fs = sample();
     let names = fs.list(Path::new(DIR)).expect("it was made");
