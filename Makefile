@@ -5,7 +5,7 @@ CARGO ?= cargo
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-wal check fix fmt-check clippy docs-check tidy
+.PHONY: help run test bench bench-raft sim-raft bench-wal check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -18,6 +18,13 @@ run: ## build and start a store in ./data (ARGS='--engine memory' and the like)
 
 test: ## run all tests (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) test $(ARGS)
+
+SEEDS ?= 1000
+sim-raft: ## search SEEDS seeds of the raft simulator for a violation (SEEDS=100000)
+	$(CARGO) run --release --package tinykv-raft --example sim -- --seeds $(SEEDS)
+
+bench-raft: ## the raft core beside raft-rs, on the same work in one process
+	$(CARGO) run --release --manifest-path raft/bench/Cargo.toml --target-dir target/raft-bench -- $(ARGS)
 
 bench-wal: ## the write-ahead log beside raft-engine on this disk (ARGS='--dir /data' and the like)
 	$(CARGO) run --release --manifest-path kv/wal/bench/Cargo.toml --target-dir target/wal-bench -- $(ARGS)
