@@ -82,12 +82,12 @@ impl<S: Storage> RaftLog<S> {
             return Err(inconsistent("the log ends before it begins"));
         }
         let compacted = first.prev();
-        // The hard state is written before the entries of its portion, so after a crash its commit
-        // index may be ahead of the log; and it may be behind, since it need not be synced. What is
-        // applied was committed, whatever the hard state says.
-        let committed = state.hard_state.commit.min(last).max(applied).max(compacted);
+        // The commit index may be behind, since it need not be synced; what is applied was committed.
+        // It is never ahead of the log: it is written after the entries that it covers. Were it cut to
+        // the log instead, an entry that a leader had replaced could pass for the committed one.
+        let committed = state.hard_state.commit.max(applied).max(compacted);
         if committed > last {
-            return Err(inconsistent("applied entries are missing"));
+            return Err(inconsistent("committed or applied entries are missing"));
         }
         // Stands in for the term of a damaged last entry: no smaller than the real one, so that no
         // vote is given to a log that may lack the entry.

@@ -16,11 +16,14 @@ pub struct Ready {
     pub number: u64,
     /// The role or the leader changed. Need not be stored.
     pub soft_state: Option<SoftState>,
-    /// To write: the hard state, if it changed. It must not become durable after the entries of the
-    /// same portion: an entry of a term that the node does not remember is beyond its vote.
+    /// To write: the hard state, if it changed.
+    ///
+    /// A portion becomes durable as a whole, or in this order: `snapshot`; term and vote; `repaired`
+    /// and `entries`; commit. An entry of a term that the node does not remember is beyond its vote;
+    /// and a commit index that is durable before the entries it covers makes the node, after a crash,
+    /// take the replaced entries for the committed ones.
     pub hard_state: Option<HardState>,
-    /// To write: replaces the log and the state machine. If the snapshot and the hard state cannot be
-    /// written atomically, the snapshot goes first.
+    /// To write: replaces the log and the state machine, both at once.
     pub snapshot: Option<Snapshot>,
     /// To write: batches of consecutive entries. Whatever the log holds at or after an entry's index
     /// is cut off first.

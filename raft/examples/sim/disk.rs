@@ -10,7 +10,10 @@ use tinykv_raft::{
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Snapshot(Snapshot),
-    HardState(HardState),
+    /// The term and the vote of a hard state.
+    TermAndVote(HardState),
+    /// The commit index, which must not be durable before the entries that it covers.
+    Commit(Index),
     Entries(Entries),
     Repair(Entry),
 }
@@ -43,9 +46,10 @@ impl Machine {
 /// Splits a portion into its writes, in the order in which they may become durable.
 pub(crate) fn writes_of(ready: &Ready) -> Vec<Write> {
     let mut writes: Vec<Write> = ready.snapshot.clone().map(Write::Snapshot).into_iter().collect();
-    writes.extend(ready.hard_state.map(Write::HardState));
+    writes.extend(ready.hard_state.map(Write::TermAndVote));
     writes.extend(ready.repaired.iter().cloned().map(Write::Repair));
     writes.extend(ready.entries.iter().cloned().map(Write::Entries));
+    writes.extend(ready.hard_state.map(|state| Write::Commit(state.commit)));
     writes
 }
 
@@ -53,7 +57,14 @@ pub(crate) fn writes_of(ready: &Ready) -> Vec<Write> {
 pub(crate) fn write(storage: &mut MemStorage, write: &Write) {
     match write {
         Write::Snapshot(snapshot) => storage.install_snapshot(snapshot.clone()),
-        Write::HardState(hard_state) => storage.set_hard_state(*hard_state),
+        Write::TermAndVote(state) => {
+            let commit = storage.hard_state().commit;
+            storage.set_hard_state(HardState { commit, ..*state });
+        }
+        Write::Commit(commit) => {
+            let state = storage.hard_state();
+            storage.set_hard_state(HardState { commit: *commit, ..state });
+        }
         Write::Entries(entries) => storage.append(entries),
         Write::Repair(entry) => storage.repair(entry),
     }
