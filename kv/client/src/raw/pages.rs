@@ -29,7 +29,7 @@ impl Pages {
     /// Dropping the future, or an error, loses nothing: the next call reads the same page.
     ///
     /// # Errors
-    /// See [`Error`](crate::Error).
+    /// See [`Error`].
     pub async fn next(&mut self) -> Result<Option<Vec<Pair>>> {
         let Some(rest) = &mut self.rest else { return Ok(None) };
         if rest.limit == 0 {
