@@ -8,7 +8,7 @@
 //!   get   -> index -> cache, or segment file, CRC checked
 //! ```
 //!
-//! - [`frame`] draws the bytes of a segment, [`folder`] the files.
+//! - [`frame`] draws the bytes of a segment, [`manifest`] the files.
 //! - [`mod@recover`] decides after a crash what is durable.
 //! - Readers take no lock that a writer or a merge holds.
 //!
@@ -17,12 +17,12 @@
 mod background;
 mod cache;
 mod check;
-mod folder;
 mod frame;
 mod hint;
 mod load;
 mod location;
 mod log;
+mod manifest;
 mod merge;
 mod options;
 mod queue;
@@ -52,6 +52,7 @@ pub use salvage::{Salvaged, salvage};
 pub use survey::{Damage, Severity};
 
 use self::log::Log;
+use crate::folder::{Folder, corrupt};
 use crate::index::{Cursor, Index, Pin};
 use crate::plan::Plan;
 use crate::usage::Usage;
@@ -61,14 +62,17 @@ use crate::{
 };
 use background::{Signal, Threads};
 use cache::Cache;
-use folder::{Folder, Listed, Origin};
 use frame::{Draft, RECORD_HEAD, Record};
 use location::Location;
+use manifest::{Listed, Origin};
 use merge::Merge;
 use mutant::mutant;
 use queue::Queue;
 use recover::recover;
 use segment::{SEGMENT_HEAD, Segment, SegmentHead, Segments};
+
+/// The version of the format that this code reads and writes.
+const VERSION: &str = "1";
 
 /// Opens the bitcask in a folder, or makes one in a new or empty folder.
 ///
@@ -135,7 +139,7 @@ impl Bitcask {
         let folder = Folder { fs, path: path.to_path_buf() };
         folder.make()?;
         let lock = folder.lock()?;
-        let uid = folder.check_format(options.uid)?;
+        let uid = folder.check_format("bitcask", VERSION, options.uid)?;
         let mut recovered = recover(&folder, uid)?;
         let last_seq = recovered.last_seq;
         let ids = recovered.listed.iter().map(|listed| listed.id.get());
@@ -265,7 +269,7 @@ impl Shared {
             }
             if gone == Some(location) || mutant!("no-second-lookup") {
                 let path = self.folder.segment(location.segment);
-                return Err(folder::corrupt(
+                return Err(corrupt(
                     &path,
                     location.offset.into(),
                     "the index names a segment that is gone",

@@ -14,6 +14,7 @@ mod cf;
 pub mod conformance;
 mod engine;
 mod error;
+mod folder;
 mod index;
 mod memory;
 #[cfg(feature = "conformance")]

@@ -29,11 +29,16 @@ use ::rocksdb::{
 };
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use wal::RealFs;
 
+use crate::folder::Folder;
 use crate::{Batch, Cf, CfStats, Durability, Engine, Error, Lookup, Result, Stats, View, Write};
 
 pub use options::Options;
 use view::Snapshot;
+
+/// The version of the way in which column families and options are laid out.
+const VERSION: &str = "1";
 
 /// How often the log is synced at [`Durability::Interval`]: half of the second that it promises.
 const SYNC_INTERVAL: Duration = Duration::from_millis(500);
@@ -71,6 +76,9 @@ impl RocksDb {
     /// `Corrupt` and `Io` as RocksDB says, `Invalid` for options out of range.
     pub fn open(path: &Path, options: &Options) -> Result<RocksDb> {
         options.validate()?;
+        let folder = Folder { fs: RealFs::shared(), path: path.to_owned() };
+        folder.make()?;
+        folder.check_format("rocksdb", VERSION, 0)?;
         let (db_options, families) = options.to_rocksdb();
         let db = DB::open_cf_descriptors(&db_options, path, families)
             .map_err(|error| from_rocksdb(path, "open", error))?;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex};
 
 use super::Shared;
-use super::folder::failed;
 use crate::Result;
+use crate::folder::failed;
 
 /// How often the merge thread looks whether there is work.
 const MERGE_EVERY: Duration = Duration::from_secs(1);

@@ -28,12 +28,12 @@ use std::sync::atomic::Ordering;
 
 use wal::OpenMode;
 
-use super::folder::Folder;
 use super::frame::{FRAME_HEAD, Head};
 use super::run::Run;
 use super::scan::{End, Scan, Scanner};
 use super::segment::Segment;
 use crate::Result;
+use crate::folder::Folder;
 
 const MAGIC: [u8; 8] = *b"tkvhint\n";
 const VERSION: u32 = 1;

@@ -8,9 +8,9 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Shared;
-use super::folder::{Listed, Origin};
 use super::frame::{Draft, FRAME_HEAD, Kind, Seal, record_len};
 use super::location::Location;
+use super::manifest::{Listed, Origin};
 use super::queue::Request;
 use super::recover::seal;
 use super::segment::{SEGMENT_HEAD, Segment, SegmentHead};

@@ -31,10 +31,10 @@ use std::sync::atomic::Ordering;
 use mutant::mutant;
 
 use super::Shared;
-use super::folder::{Listed, Origin};
 use super::frame::{Copy, FRAME_HEAD, Kind, Record, Seal, record_len};
 use super::hint;
 use super::location::Location;
+use super::manifest::{Listed, Origin};
 use super::recover::seal;
 use super::run::Run;
 use super::scan::Scanner;

@@ -28,15 +28,16 @@ use std::sync::atomic::Ordering;
 
 use wal::OpenMode;
 
-use super::folder::{Folder, Listed, Origin};
 use super::frame::{ALIGNMENT, Seal};
 use super::hint;
 use super::load::load;
 use super::location::Location;
+use super::manifest::{Listed, Origin};
 use super::run::Run;
 use super::scan::{End, Scan, Scanner};
 use super::segment::{Segment, Segments};
 use crate::Result;
+use crate::folder::Folder;
 use crate::index::Index;
 use crate::usage::Usage;
 use mutant::mutant;

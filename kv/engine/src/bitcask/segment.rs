@@ -7,8 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use wal::File;
 
-use super::folder::{Folder, Listed, Origin, corrupt, failed};
 use super::frame::Salt;
+use super::manifest::{Listed, Origin};
+use crate::folder::{Folder, corrupt, failed};
 use crate::{Error, Result};
 
 /// Bytes before the first frame.

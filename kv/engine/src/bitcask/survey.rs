@@ -6,12 +6,14 @@ use std::sync::Arc;
 
 use wal::{DirLock, Fs, OpenMode};
 
-use super::folder::{Folder, Listed, Origin, failed};
+use super::VERSION;
 use super::frame::{FRAME_HEAD, Record};
 use super::hint;
+use super::manifest::{Listed, Origin};
 use super::recover::{Verdict, judge};
 use super::scan::{End, Scan, Scanner};
 use super::segment::{Segment, SegmentHead};
+use crate::folder::{Folder, failed};
 use crate::{Error, Result};
 
 /// What damage means.
@@ -98,7 +100,7 @@ impl Survey {
     /// The uid of the folder: from its marker, or else from any segment.
     fn uid(&mut self) -> Result<u64> {
         let format = self.folder.format();
-        let found = match self.folder.read_format() {
+        let found = match self.folder.read_format("bitcask", VERSION) {
             Ok(None) => {
                 self.note(format, 0, "the file is missing".to_owned(), Severity::Data);
                 None

@@ -1,28 +1,22 @@
-//! The folder of a bitcask: names, marker, manifest.
+//! The data folder of an engine on disk: its marker, and files that are replaced as a whole.
 //!
 //! ```text
-//! LOCK            held by the process that has the folder open
-//! FORMAT          which engine made the folder, in which version; never changes
-//! MANIFEST        the segments that count, oldest first; replaced as a whole
-//! 00000001.seg    a segment
-//! 00000001.hint   its keys, for a fast start
-//! NAME.tmp        a file that is being written, to be renamed to NAME
+//! LOCK       held by the process that has the folder open
+//! FORMAT     which engine made the folder, in which version; never changes
+//! NAME.tmp   a file that is being written, to be renamed to NAME
 //! ```
 //!
-//! `FORMAT` and `MANIFEST` are lines of text, of which the last is the CRC of those before it:
+//! `FORMAT` is lines of text, of which the last is the CRC of those before it:
 //!
 //! ```text
-//! engine bitcask        segment 1 log
-//! version 1             segment 3 merged
-//! uid 00000000deadbeef  segment 4 log
-//! crc 12345678          crc 12345678
+//! engine bitcask
+//! version 1
+//! uid 00000000deadbeef
+//! crc 12345678
 //! ```
-//!
-//! A segment file that the manifest does not name is a leftover of a crash, and is removed.
 
 use std::fmt::Write as _;
 use std::io;
-use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -30,54 +24,23 @@ use wal::{DirLock, File, Fs, OpenMode};
 
 use crate::{Error, Result};
 
-/// The version of the format that this code reads and writes.
-const VERSION: &str = "1";
-
-/// Most bytes in `FORMAT` or `MANIFEST`.
+/// Most bytes in a file of lines.
 const TEXT_BYTES_MAX: u64 = 64 << 20;
 
-/// How a segment came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// Batches were appended to it in the order of their sequence numbers.
-    Log,
-    /// A merge wrote it.
-    Merged,
-}
-
-/// A line of the manifest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Listed {
-    pub(super) id: NonZeroU32,
-    pub(super) origin: Origin,
-}
-
-/// The folder of a bitcask.
+/// The data folder of an engine.
 #[derive(Clone, Debug)]
-pub(super) struct Folder {
-    pub(super) fs: Arc<dyn Fs>,
-    pub(super) path: PathBuf,
+pub(crate) struct Folder {
+    pub(crate) fs: Arc<dyn Fs>,
+    pub(crate) path: PathBuf,
 }
 
 impl Folder {
-    pub(super) fn segment(&self, id: NonZeroU32) -> PathBuf {
-        self.path.join(format!("{id:08}.seg"))
-    }
-
-    pub(super) fn hint(&self, id: NonZeroU32) -> PathBuf {
-        self.path.join(format!("{id:08}.hint"))
-    }
-
-    pub(super) fn manifest(&self) -> PathBuf {
-        self.path.join("MANIFEST")
-    }
-
-    pub(super) fn format(&self) -> PathBuf {
+    pub(crate) fn format(&self) -> PathBuf {
         self.path.join("FORMAT")
     }
 
     /// Makes the folder and its missing parents, durably.
-    pub(super) fn make(&self) -> Result<()> {
+    pub(crate) fn make(&self) -> Result<()> {
         let failed = |error| failed("create the folder", &self.path, error);
         let parent = |path: &Path| path.parent().map(Path::to_path_buf);
         // The parent that is there, and above it nothing, may lack the name of its child: a
@@ -94,23 +57,23 @@ impl Folder {
     }
 
     /// Makes all names in the folder durable.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         self.fs.sync_dir(&self.path).map_err(|e| failed("sync the folder", &self.path, e))
     }
 
     /// Opens a file.
-    pub(super) fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
+    pub(crate) fn open(&self, path: &Path, mode: OpenMode) -> Result<Arc<dyn File>> {
         self.fs.open(path, mode).map_err(|e| failed("open the file", path, e))
     }
 
     /// Creates a file, instead of one of the same name that a crash may have left.
-    pub(super) fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
+    pub(crate) fn create(&self, path: &Path) -> Result<Arc<dyn File>> {
         self.remove(path)?;
         self.open(path, OpenMode::CreateNew)
     }
 
     /// Removes a file if it exists.
-    pub(super) fn remove(&self, path: &Path) -> Result<()> {
+    pub(crate) fn remove(&self, path: &Path) -> Result<()> {
         match self.fs.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(failed("remove the file", path, error))
@@ -120,7 +83,7 @@ impl Folder {
     }
 
     /// Writes a file under its name at once and durably: never a half of it is there.
-    pub(super) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
+    pub(crate) fn replace(&self, path: &Path, bytes: &[u8]) -> Result<()> {
         let mut name = path.as_os_str().to_owned();
         name.push(".tmp");
         let temporary = PathBuf::from(name);
@@ -135,8 +98,8 @@ impl Folder {
         self.sync()
     }
 
-    /// The lines of `FORMAT` or `MANIFEST`; `None` if there is no such file.
-    fn read_text(&self, path: &Path) -> Result<Option<Vec<String>>> {
+    /// The lines of a file that [`with_crc`] made; `None` if there is no such file.
+    pub(crate) fn read_text(&self, path: &Path) -> Result<Option<Vec<String>>> {
         let file = match self.fs.open(path, OpenMode::Read) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -152,7 +115,7 @@ impl Folder {
     }
 
     /// Takes the lock of the folder.
-    pub(super) fn lock(&self) -> Result<Box<dyn DirLock>> {
+    pub(crate) fn lock(&self) -> Result<Box<dyn DirLock>> {
         let path = self.path.join("LOCK");
         self.fs.lock(&path).map_err(|error| match error.kind() {
             io::ErrorKind::WouldBlock => Error::Locked { folder: self.path.clone() },
@@ -160,19 +123,20 @@ impl Folder {
         })
     }
 
-    /// Checks or writes the marker of the format, and returns the folder's uid.
-    pub(super) fn check_format(&self, uid: u64) -> Result<u64> {
-        if let Some(found) = self.read_format()? {
+    /// Checks that this version of this engine made the folder, or marks a new one. Returns the
+    /// folder's uid.
+    pub(crate) fn check_format(&self, engine: &str, known: &str, uid: u64) -> Result<u64> {
+        if let Some(found) = self.read_format(engine, known)? {
             return Ok(found);
         }
         self.check_empty()?;
-        let lines = format!("engine bitcask\nversion {VERSION}\nuid {uid:016x}\n");
+        let lines = format!("engine {engine}\nversion {known}\nuid {uid:016x}\n");
         self.replace(&self.format(), &with_crc(lines))?;
         Ok(uid)
     }
 
-    /// Checks the marker of the format, and returns the folder's uid; `None` if there is none.
-    pub(super) fn read_format(&self) -> Result<Option<u64>> {
+    /// Checks that this version of this engine made the folder, and returns the folder's uid; `None` if there is none.
+    pub(crate) fn read_format(&self, engine: &str, known: &str) -> Result<Option<u64>> {
         let path = self.format();
         let Some(lines) = self.read_text(&path)? else { return Ok(None) };
         let field = |name: &str| {
@@ -180,19 +144,19 @@ impl Folder {
             line.ok_or_else(|| corrupt(&path, 0, "the file lacks a line"))
         };
         let found = field("engine")?;
-        if found != "bitcask" {
+        if found != engine {
             return Err(Error::WrongEngine {
                 folder: self.path.clone(),
                 found: found.to_owned(),
-                wanted: "bitcask".to_owned(),
+                wanted: engine.to_owned(),
             });
         }
         let version = field("version")?;
-        if version != VERSION {
+        if version != known {
             return Err(Error::Format {
                 folder: self.path.clone(),
                 reason: format!(
-                    "the data has format version {version}, and this program knows {VERSION}: \
+                    "the data has format version {version}, and this program knows {known}: \
                      use the program that wrote it, or a newer one"
                 ),
             });
@@ -222,82 +186,13 @@ impl Folder {
     }
 
     /// All names in the folder.
-    pub(super) fn list(&self) -> Result<Vec<PathBuf>> {
+    pub(crate) fn list(&self) -> Result<Vec<PathBuf>> {
         self.fs.list(&self.path).map_err(|e| failed("list the folder", &self.path, e))
     }
-
-    /// The segments that count, oldest first; none if the folder is new.
-    pub(super) fn read_manifest(&self) -> Result<Vec<Listed>> {
-        let path = self.manifest();
-        let Some(lines) = self.read_text(&path)? else {
-            let is_segment = |name: &PathBuf| name.extension().is_some_and(|e| e == "seg");
-            return match self.list()?.iter().any(is_segment_with_data(self, is_segment)) {
-                true => Err(corrupt(&path, 0, "the file is missing")),
-                false => Ok(Vec::new()),
-            };
-        };
-        let parse = |line: &String| {
-            let (id, origin) = line.strip_prefix("segment ")?.split_once(' ')?;
-            let origin = match origin {
-                "log" => Origin::Log,
-                "merged" => Origin::Merged,
-                _ => return None,
-            };
-            Some(Listed { id: id.parse().ok()?, origin })
-        };
-        let listed: Option<Vec<_>> = lines.iter().map(parse).collect();
-        listed.ok_or_else(|| corrupt(&path, 0, "a line is not understood"))
-    }
-
-    /// Replaces the manifest.
-    pub(super) fn write_manifest(&self, segments: &[Listed]) -> Result<()> {
-        let mut text = String::new();
-        for listed in segments {
-            let origin = match listed.origin {
-                Origin::Log => "log",
-                Origin::Merged => "merged",
-            };
-            let _ = writeln!(text, "segment {} {origin}", listed.id);
-        }
-        self.replace(&self.manifest(), &with_crc(text))
-    }
-
-    /// Removes what a crash left: files that are not listed. Returns how many there were.
-    pub(super) fn sweep(&self, segments: &[Listed]) -> Result<usize> {
-        let keep = |name: &Path| {
-            let listed = |id: u32| segments.iter().any(|listed| listed.id.get() == id);
-            let number = name.file_stem().and_then(|stem| stem.to_str()?.parse::<u32>().ok());
-            match name.extension().and_then(|extension| extension.to_str()) {
-                Some("tmp") => false,
-                Some("seg" | "hint") => number.is_none_or(listed),
-                _ => true,
-            }
-        };
-        let mut removed = 0;
-        for name in self.list()?.iter().filter(|name| !keep(name)) {
-            self.remove(&self.path.join(name))?;
-            removed += 1;
-        }
-        Ok(removed)
-    }
 }
 
-/// A segment without a manifest is a leftover of the very first start, unless it has frames.
-fn is_segment_with_data<'a>(
-    folder: &'a Folder,
-    is_segment: impl Fn(&PathBuf) -> bool + 'a,
-) -> impl Fn(&PathBuf) -> bool + 'a {
-    move |name| {
-        let mut byte = [0; 8];
-        is_segment(name)
-            && folder.fs.open(&folder.path.join(name), OpenMode::Read).is_ok_and(|file| {
-                file.read_at(&mut byte, super::segment::SEGMENT_HEAD as u64).is_ok()
-                    && byte != [0; 8]
-            })
-    }
-}
-
-fn with_crc(mut text: String) -> Vec<u8> {
+/// Lines of text with their CRC as the last one.
+pub(crate) fn with_crc(mut text: String) -> Vec<u8> {
     let crc = crc32c::crc32c(text.as_bytes());
     let _ = writeln!(text, "crc {crc:08x}");
     text.into_bytes()
@@ -311,7 +206,7 @@ fn check_text(bytes: &[u8]) -> Option<Vec<String>> {
 }
 
 /// The error for a failed call of the file system.
-pub(super) fn failed(action: &'static str, file: &Path, source: io::Error) -> Error {
+pub(crate) fn failed(action: &'static str, file: &Path, source: io::Error) -> Error {
     let file = file.to_path_buf();
     match source.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
@@ -322,6 +217,6 @@ pub(super) fn failed(action: &'static str, file: &Path, source: io::Error) -> Er
 }
 
 /// The error for damage.
-pub(super) fn corrupt(file: &Path, offset: u64, reason: impl Into<String>) -> Error {
+pub(crate) fn corrupt(file: &Path, offset: u64, reason: impl Into<String>) -> Error {
     Error::Corrupt { file: file.to_path_buf(), offset, reason: reason.into() }
 }
