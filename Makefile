@@ -4,8 +4,12 @@ CARGO ?= cargo
 # More arguments for `make run` and `make test`, as in: make run ARGS='--engine memory'
 ARGS ?=
 
+# RocksDB's bindings are made by bindgen, which loads libclang.
+NEEDS_LIBCLANG = test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || \
+  { echo 'RocksDB needs libclang: apt-get install libclang-dev'; exit 1; }
+
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-raft sim-raft bench-wal check fix fmt-check clippy docs-check tidy
+.PHONY: help run test bench bench-full bench-micro bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -13,8 +17,13 @@ help: ## list the targets
 	  "$$(sed -n '1s|^//! *||p' $(firstword $(filter %/stage_$(stage).rs,$(STAGE_FILES))))";)
 	@$(foreach group,$(GROUPS_HERE),printf '  %-16s %s\n' 'project$(group)' 'stages $(filter-out $(group),$(filter $(group)%,$(STAGES)))';)
 
-run: ## build and start a store in ./data (ARGS='--engine memory' and the like)
-	$(CARGO) run --release --package tinykv-server -- --path data $(ARGS)
+run: ## build and start a store in ./data (ENGINE=memory|rocksdb, ARGS='--sync interval' and the like)
+ifeq ($(ENGINE),rocksdb)
+	@$(NEEDS_LIBCLANG)
+	$(CARGO) run --release --package tinykv-server --features rocksdb -- --path data --engine rocksdb $(ARGS)
+else
+	$(CARGO) run --release --package tinykv-server -- --path data $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
+endif
 
 test: ## run all tests (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) test $(ARGS)
@@ -29,8 +38,21 @@ bench-raft: ## the raft core beside raft-rs, on the same work in one process
 bench-wal: ## the write-ahead log beside raft-engine on this disk (ARGS='--dir /data' and the like)
 	$(CARGO) run --release --manifest-path kv/wal/bench/Cargo.toml --target-dir target/wal-bench -- $(ARGS)
 
-bench: ## run all benchmarks
+bench: ## compare storage backends, in minutes (ARGS='--backends bitcask,rocksdb' and the like)
+	@$(NEEDS_LIBCLANG)
+	$(CARGO) run --release --package tinykv-bench -- run $(ARGS)
+
+bench-full: ## the same with a million keys and five rounds, in hours
+	@$(NEEDS_LIBCLANG)
+	$(CARGO) run --release --package tinykv-bench -- run --full $(ARGS)
+
+bench-micro: ## run the benchmarks of single functions (criterion)
 	$(CARGO) bench $(ARGS)
+
+test-rocksdb: ## run the tests of RocksDB as an engine, and of all backends of the bench
+	@$(NEEDS_LIBCLANG)
+	$(CARGO) test --release --package tinykv-engine --features rocksdb --test rocksdb $(ARGS)
+	$(CARGO) test --release --package tinykv-bench $(ARGS)
 
 check: fmt-check clippy docs-check tidy test ## all that a change must pass; writes nothing but the build folder
 

@@ -24,6 +24,7 @@ pub(crate) fn open(config: &Config) -> engine::Result<Arc<dyn Engine>> {
             let fs = wal::RealFs::shared();
             Ok(Arc::new(bitcask::open(fs, &config.path, options)?))
         }
+        EngineKind::RocksDb => open_rocksdb(config),
     }
 }
 
@@ -39,6 +40,24 @@ fn open_memory(path: &Path) -> engine::Result<Arc<dyn Engine>> {
         });
     }
     Ok(Arc::new(Memory::new()))
+}
+
+#[cfg(feature = "rocksdb")]
+fn open_rocksdb(config: &Config) -> engine::Result<Arc<dyn Engine>> {
+    use engine::rocksdb::{Options, RocksDb};
+
+    let bytes = usize::try_from(config.cache_size.0).unwrap_or(usize::MAX);
+    let options = Options { block_cache_bytes: bytes, ..Options::default() };
+    Ok(Arc::new(RocksDb::open(&config.path, &options)?))
+}
+
+#[cfg(not(feature = "rocksdb"))]
+fn open_rocksdb(_: &Config) -> engine::Result<Arc<dyn Engine>> {
+    Err(engine::Error::Invalid(
+        "this program was built without RocksDB: `make run ENGINE=rocksdb`, or \
+         `cargo build --release --package tinykv-server --features rocksdb`, builds one with it"
+            .to_owned(),
+    ))
 }
 
 /// The durability of the configuration.

@@ -86,7 +86,9 @@ named! {
         /// The log-structured one, which keeps data on disk.
         Bitcask = "bitcask",
         /// The one that keeps nothing.
-        Memory = "memory"
+        Memory = "memory",
+        /// RocksDB, for data whose keys do not fit in memory; a feature of the build.
+        RocksDb = "rocksdb"
     }
 }
 
