@@ -16,6 +16,7 @@ mod rm;
 mod salvage;
 mod set;
 mod shell;
+mod wal;
 
 use std::io;
 use std::process::ExitCode;
@@ -88,6 +89,7 @@ enum Command {
     Bench(Box<bench::Bench>),
     Check(check::Check),
     Salvage(salvage::Salvage),
+    Wal(wal::Wal),
     Completions(completions::Completions),
 }
 
@@ -117,6 +119,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Bench(command) => command.run(&global, out),
         Command::Check(command) => command.run(out),
         Command::Salvage(command) => command.run(out),
+        Command::Wal(command) => command.run(out),
         Command::Completions(command) => command.run(),
     }
 }
