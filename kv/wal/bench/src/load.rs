@@ -200,7 +200,9 @@ pub(crate) fn amplification(log: &dyn Log) -> Result<(f64, f64)> {
     Ok(((after.0 - before.0) as f64 / user, (after.1 - before.1) as f64 / user))
 }
 
-/// `write_bytes` (pages that became dirty) and `wchar` (bytes passed to write) of this process.
+/// `write_bytes` and `wchar` (bytes passed to write) of this process. The first counts what became
+/// dirty in units of the page cache, which on ext4 may be far larger than a page: it compares, but
+/// it is not what the disk wrote.
 fn io_counters() -> Result<(u64, u64)> {
     let text = std::fs::read_to_string("/proc/self/io")?;
     let field = |name: &str| -> Result<u64> {

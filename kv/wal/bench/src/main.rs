@@ -120,7 +120,7 @@ fn amplification(args: &Args) -> Result<()> {
         written.push(load::amplification(&*log)?);
     }
     let place = "10 | 128 B | 1000 idle, 10 hot";
-    row("pages written per byte", place, written[0].0, written[1].0, false);
+    row("write_bytes per byte (counts whole folios)", place, written[0].0, written[1].0, false);
     row("bytes passed to write per byte", place, written[0].1, written[1].1, false);
     Ok(())
 }
