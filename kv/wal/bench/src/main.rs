@@ -72,9 +72,8 @@ fn appends(args: &Args, cell: Cell) -> Result<()> {
         }
     }
     let [mut ours, mut theirs] = results;
-    let per_second = |runs: &mut Vec<load::Outcome>| {
-        median(runs.iter().map(|run| run.per_second).collect())
-    };
+    let per_second =
+        |runs: &mut Vec<load::Outcome>| median(runs.iter().map(|run| run.per_second).collect());
     let p99 = |runs: &mut Vec<load::Outcome>| median(runs.iter().map(|run| run.p99_us).collect());
     let place = format!("{} | {} | {}", cell.writers, size(cell.bytes), cell.groups_text());
     row("appends/s", &place, per_second(&mut ours), per_second(&mut theirs), true);
