@@ -345,6 +345,9 @@ impl Engine for Bitcask {
         }
         let shared = &self.shared;
         let draft = Draft::new(plan)?;
+        if mutant!("merge-inline") {
+            shared.merge_all()?;
+        }
         shared.queue.write(Some(draft), durability, shared.options.group_bytes, |group| {
             shared.commit(group);
         })

@@ -26,6 +26,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use mutant::mutant;
 use wal::OpenMode;
 
 use super::frame::{FRAME_HEAD, Head};
@@ -86,7 +87,8 @@ pub(super) fn read(folder: &Folder, segment: &Segment) -> Option<(Scan, Run)> {
 
 fn decode(segment: &Segment, mut bytes: Vec<u8>) -> Option<(Scan, Run)> {
     let crc_at = bytes.len().checked_sub(4).filter(|&at| at >= HEAD)?;
-    if crc32c::crc32c(&bytes[..crc_at]).to_le_bytes() != bytes[crc_at..] {
+    let right = crc32c::crc32c(&bytes[..crc_at]).to_le_bytes() == bytes[crc_at..];
+    if !right && !mutant!("hint-unchecked") {
         return None;
     }
     bytes.truncate(crc_at);

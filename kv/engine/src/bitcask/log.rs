@@ -177,7 +177,7 @@ impl Shared {
             return Ok(());
         };
         let error = segment.failed("write to the segment", error);
-        if matches!(error, Error::DiskFull { .. }) {
+        if matches!(error, Error::DiskFull { .. }) && !mutant!("full-disk-poisons") {
             // What was written of it must not look like batches after a crash.
             let cut = segment.file.set_len(*end).and_then(|()| segment.file.sync_data());
             if cut.is_ok() {
@@ -355,7 +355,7 @@ impl Shared {
                     if put {
                         log.segment.puts.fetch_add(slot.record_len(), Ordering::Relaxed);
                         log.segment.live.fetch_add(slot.record_len(), Ordering::Relaxed);
-                    } else {
+                    } else if !mutant!("removals-not-counted") {
                         log.segment.removals.fetch_add(slot.record_len(), Ordering::Relaxed);
                     }
                     self.superseded(key.len(), before);

@@ -240,7 +240,9 @@ fn cut(folder: &Folder, logs: &mut Vec<Log>, merged: u64) -> Result<Vec<NonZeroU
     let durable = logs.iter().map(|log| log.scan.durable).fold(0, u64::max);
     for log in logs.iter() {
         let first = log.unproven.iter().find(|&&(seq, at)| seq > durable && at < log.scan.end);
-        if let Some(&(_, at)) = first {
+        if let Some(&(_, at)) = first
+            && !mutant!("lost-sync-forgotten")
+        {
             rewrite(log, at)?;
         }
     }
@@ -280,6 +282,7 @@ fn sync(segment: &Segment) -> Result<()> {
 /// Ends a segment durably with the frame that says so. `durable` is the newest batch that is
 /// durable before: the seal may reach the disk before the frames that it follows.
 pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64, durable: u64) -> Result<()> {
+    let durable = if mutant!("seal-vouches-for-frames") { last_seq } else { durable };
     let seal = Seal { salt: segment.salt, offset: end, seq: last_seq, durable };
     let frame = seal.last_frame();
     segment
@@ -287,5 +290,8 @@ pub(super) fn seal(segment: &Segment, end: u64, last_seq: u64, durable: u64) -> 
         .write_all_at(&frame, end)
         .and_then(|()| segment.file.set_len(end + frame.len() as u64))
         .map_err(|e| segment.failed("seal the segment", e))?;
+    if mutant!("seal-not-synced") {
+        return Ok(());
+    }
     segment.file.sync_data().map_err(|e| segment.sync_failed("seal the segment", e))
 }

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use mutant::mutant;
+
 use super::horizon::Horizon;
 use super::keys::{Keys, KeysBuilder};
 
@@ -215,6 +217,7 @@ impl<V: Clone + PartialEq> Leaf<V> {
             if let Ok(i) = self.search(step.key) {
                 let is = |version: &Version<V>| {
                     version.seq == step.seq && version.value.as_ref() == Some(&step.from)
+                        || mutant!("merge-wins-over-later-write")
                 };
                 let older = out.older[self.older_range(i)].iter_mut();
                 is_newest = is(&out.newest[i]);

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step is a failed test")]
 #![expect(clippy::print_stdout, reason = "the suites tell how much they have tried")]
 
+mod bounds;
 mod crash;
 mod errors;
 mod faults;
