@@ -179,11 +179,14 @@ impl Shared {
         let error = segment.failed("write to the segment", error);
         if matches!(error, Error::DiskFull { .. }) && !mutant!("full-disk-poisons") {
             // What was written of it must not look like batches after a crash.
+            let _syncing = self.syncing.lock();
+            self.check_poison()?;
             let cut = segment.file.set_len(*end).and_then(|()| segment.file.sync_data());
             if cut.is_ok() {
                 log.allocated = log.end;
                 return Err(error);
             }
+            return Err(self.poison(error));
         }
         Err(self.poison(error))
     }
@@ -273,6 +276,8 @@ impl Shared {
         };
         let allocated = self.options.allocate_bytes.max(SEGMENT_HEAD as u64);
         let segment = Arc::new(Segment::create(&self.folder, head, allocated)?);
+        let syncing = self.syncing.lock();
+        self.check_poison()?;
         match seal(&log.segment, log.end, log.last_seq, log.durable) {
             Err(error @ Error::DiskFull { .. }) => {
                 let _ = self.folder.remove(&segment.path);
@@ -280,6 +285,7 @@ impl Shared {
             }
             sealed => sealed.map_err(|error| self.poison(error))?,
         }
+        drop(syncing);
         let mut listed = self.listed.lock();
         let mut lines: Vec<Listed> = listed.clone();
         lines.push(head.listed);

@@ -171,6 +171,8 @@ fn sweep(op: FsOp, failure: Failure, sticky: bool) -> u64 {
                 fs.inject(if sticky { Fault { times: None, ..fault } } else { fault });
             });
             let hit = run.fs.fired();
+            let harmless = failure == Failure::NoSpace && op != FsOp::AnyChange;
+            assert!(!harmless || !run.failed, "{}: a full disk is no failure", run.what);
             run.finish();
             fired += hit;
             if hit == 0 {
