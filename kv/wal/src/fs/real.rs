@@ -83,7 +83,7 @@ impl Fs for RealFs {
             .open(path)?;
         loop {
             match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Ok(()) => return Ok(Box::new(RealLock { _file: file })),
+                Ok(()) => return Ok(Box::new(RealLock { file })),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -184,10 +184,42 @@ fn read_cached(_file: &fs::File, _buf: &mut [u8], _offset: u64) -> io::Result<us
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Holds the lock for as long as its file is open.
+/// Holds the lock until it is dropped.
 #[derive(Debug)]
 struct RealLock {
-    _file: fs::File,
+    file: fs::File,
+}
+
+impl Drop for RealLock {
+    /// Closing the file is not enough: a process that another thread is just starting has a copy
+    /// of every open file until it runs its program, and the lock would last for as long.
+    fn drop(&mut self) {
+        // What fails here can only be that there is no lock any more.
+        let _ = rustix::fs::flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 impl DirLock for RealLock {}
+
+#[cfg(test)]
+mod tests {
+    use super::{FlockOperation, RealLock, fs};
+
+    #[test]
+    fn a_dropped_lock_is_free_though_a_copy_of_its_file_is_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("LOCK");
+        let open = || fs::File::create(&path).unwrap();
+        let lock =
+            |file: &fs::File| rustix::fs::flock(file, FlockOperation::NonBlockingLockExclusive);
+        let first = open();
+        lock(&first).unwrap();
+        // As the child of a fork has it until it runs its program.
+        let copy = first.try_clone().unwrap();
+        let second = open();
+        assert!(lock(&second).is_err());
+        drop(RealLock { file: first });
+        lock(&second).unwrap();
+        drop(copy);
+    }
+}
