@@ -55,21 +55,19 @@ fn leader(world: &World) -> Option<u64> {
     leaders.max_by_key(|node| node.term()).map(|node| node.id().0)
 }
 
-/// The membership that is furthest applied.
-fn membership(world: &World) -> &Membership {
-    let furthest = world.members.iter().max_by_key(|member| member.disk.machine.applied);
-    furthest.map(|member| &member.disk.machine.membership).expect("there are nodes")
-}
-
-/// An operator switches off what was removed, which does not know that it was and would campaign for
-/// ever, and switches members on.
+/// An operator switches members on, and switches off what a leader's membership no longer has: it
+/// does not know that it was removed and would campaign for ever. Not before there is such a leader:
+/// the others may need the old voters to learn that they are old.
 fn staff(world: &mut World) -> Check {
-    let membership = membership(world).clone();
+    let leads = leader(world).and_then(|id| world.members[id as usize - 1].node.as_ref());
+    let of_leader = leads.map(|node| node.membership().clone());
     for id in 1..=NODES {
         let runs = world.member(id).node.is_some();
-        match membership.contains(NodeId(id)) {
-            true if !runs => world.start(id)?,
-            false if runs => world.crash(id),
+        let member = |membership: &Membership| membership.contains(NodeId(id));
+        let wanted = of_leader.as_ref().is_none_or(member);
+        match (runs, wanted) {
+            (false, true) => world.start(id)?,
+            (true, false) => world.crash(id),
             _ => {}
         }
     }
