@@ -62,8 +62,6 @@ pub(crate) struct Names {
     pub(crate) name: String,
     pub(crate) library: String,
     pub(crate) library_version: String,
-    /// The command it sent last.
-    pub(crate) last_command: &'static str,
     /// The version of RESP.
     pub(crate) resp: u8,
 }

@@ -66,14 +66,19 @@ pub(crate) async fn serve(
                 Ok(Some(command)) => {
                     if !begun {
                         begun = true;
+                        session.begin();
                         stream.connection.begin();
                     }
                     session.run(&command, &mut output).await;
                     if output.len() >= FLUSH_BYTES {
                         session.complete(&mut output).await;
                         stream.write(&mut output).await?;
+                        session.count();
+                        // The client may have taken its time.
+                        session.begin();
                     }
                     if session.is_over {
+                        session.count();
                         return stream.write(&mut output).await;
                     }
                 }
@@ -81,6 +86,7 @@ pub(crate) async fn serve(
                 Err(error) => {
                     context.metrics.rejected.protocol.inc();
                     session.complete(&mut output).await;
+                    session.count();
                     Writer::new(&mut output, session.version).error(&error.to_string());
                     return stream.write(&mut output).await;
                 }
@@ -91,7 +97,8 @@ pub(crate) async fn serve(
             stream.write(&mut output).await?;
         }
         if begun {
-            stream.connection.finish(context.store.clock.now());
+            session.count();
+            stream.connection.finish(session.now);
         }
     }
     Ok(())

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use engine::{Durability, Engine};
-use node::{Page, Read, Response, Scan};
+use node::{Page, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -80,8 +80,8 @@ impl Store {
     }
 
     /// Reads, if that needs no disk; none if it may.
-    pub(crate) fn read_now(&self, read: &Read) -> Option<Response> {
-        node::read_nowait(self.engine.as_ref(), read, self.clock.now())
+    pub(crate) fn read_now(&self, read: &Read, now: Time) -> Option<Response> {
+        node::read_nowait(self.engine.as_ref(), read, now)
     }
 
     /// Reads, on a thread that may wait for the disk.

@@ -21,7 +21,7 @@ pub(super) fn is_name(name: &[u8]) -> bool {
 
 /// `CLIENT subcommand ...`
 pub(super) fn client(session: &mut Session<'_>, command: &Command, out: &mut Writer<'_>) -> Answer {
-    let now = session.context.store.clock.now();
+    let now = session.now;
     let len = command.len();
     if is(command, 1, "id") && len == 2 {
         out.integer(i64::try_from(session.connection.id).unwrap_or(i64::MAX));
@@ -130,12 +130,11 @@ fn line(connection: &Connection, now: Time) -> String {
     writeln!(
         line,
         "id={} addr={} laddr={} fd=-1 name={} age={age} idle={idle} flags=N db=0 sub=0 psub=0 \
-         multi=-1 cmd={} user=default redir=-1 resp={} lib-name={} lib-ver={}",
+         multi=-1 cmd=NULL user=default redir=-1 resp={} lib-name={} lib-ver={}",
         connection.id,
         connection.peer,
         connection.local,
         names.name,
-        names.last_command,
         names.resp,
         names.library,
         names.library_version,

@@ -11,7 +11,7 @@ pub(super) fn command(_: &mut Session<'_>, command: &Command, out: &mut Writer<'
     let named = || -> Vec<Option<&'static Spec>> {
         match command.len() {
             0..=2 => COMMANDS.iter().map(Some).collect(),
-            _ => command.iter().skip(2).map(|name| by_name(&name.to_ascii_lowercase())).collect(),
+            _ => command.iter().skip(2).map(by_name).collect(),
         }
     };
     if command.len() == 1 {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use node::{Chunk, Command as NodeCommand, Response};
+use node::{Chunk, Command as NodeCommand, Response, Time};
 use proto::resp::{Command, Version, Writer};
 
 use super::render::{Render, write_store_error};
@@ -34,6 +34,13 @@ pub(crate) struct Session<'a> {
     chunk: Vec<NodeCommand>,
     renders: Vec<(&'static Spec, Render)>,
     chunk_bytes: usize,
+    /// The time, as of the last input or the last chunk.
+    pub(crate) now: Time,
+    /// When the input arrived that is being carried out.
+    begun: Instant,
+    /// The commands of that input that were carried out, and whether they failed: their time is
+    /// taken once for all.
+    counts: Vec<(usize, bool)>,
 }
 
 impl<'a> Session<'a> {
@@ -52,12 +59,28 @@ impl<'a> Session<'a> {
             chunk: Vec::new(),
             renders: Vec::new(),
             chunk_bytes: 0,
+            now: context.store.clock.now(),
+            begun: Instant::now(),
+            counts: Vec::new(),
+        }
+    }
+
+    /// Notes that input has arrived.
+    pub(crate) fn begin(&mut self) {
+        self.begun = Instant::now();
+        self.now = self.context.store.clock.now();
+    }
+
+    /// Counts the commands whose answers have left.
+    pub(crate) fn count(&mut self) {
+        let took = self.begun.elapsed();
+        for (index, is_ok) in self.counts.drain(..) {
+            self.context.metrics.resp.count(index, is_ok, took);
         }
     }
 
     /// Carries a command out, or puts it into the chunk.
     pub(crate) async fn run(&mut self, command: &Command, output: &mut BytesMut) {
-        let started = Instant::now();
         let spec = match table::find(command) {
             Ok(spec) => spec,
             Err(problem) => {
@@ -90,14 +113,14 @@ impl<'a> Session<'a> {
                 false
             }
         };
-        self.context.metrics.resp.count(spec.index, is_ok, started.elapsed());
+        self.counts.push((spec.index, is_ok));
     }
 
     /// Answers a read in front of which no write is outstanding.
     async fn read(&mut self, read: node::Read, render: Render, output: &mut BytesMut) -> bool {
         let store = &self.context.store;
-        let now = store.clock.now();
-        if let Some(response) = store.read_now(&read) {
+        let now = self.now;
+        if let Some(response) = store.read_now(&read, now) {
             return render.write(&response, now, &mut Writer::new(output, self.version));
         }
         let mut writer = Writer::new(output, self.version);
@@ -132,26 +155,23 @@ impl<'a> Session<'a> {
             return;
         }
         self.chunk_bytes = 0;
-        let started = Instant::now();
         let chunk = Chunk::from(std::mem::take(&mut self.chunk));
         let outcome = self.mailbox.run(chunk).await;
-        let took = started.elapsed();
-        let now = self.context.store.clock.now();
+        self.now = self.context.store.clock.now();
         let mut writer = Writer::new(output, self.version);
-        let metrics = &self.context.metrics.resp;
         match outcome {
             Ok(responses) => {
                 debug_assert_eq!(responses.len(), self.renders.len(), "an answer a command");
                 let both = order(&responses).zip(self.renders.drain(..));
                 for (response, (spec, render)) in both {
-                    let is_ok = render.write(response, now, &mut writer);
-                    metrics.count(spec.index, is_ok, took);
+                    let is_ok = render.write(response, self.now, &mut writer);
+                    self.counts.push((spec.index, is_ok));
                 }
             }
             Err(error) => {
                 for (spec, _) in self.renders.drain(..) {
                     write_store_error(&error, &mut writer);
-                    metrics.count(spec.index, false, took);
+                    self.counts.push((spec.index, false));
                 }
             }
         }

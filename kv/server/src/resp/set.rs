@@ -61,7 +61,7 @@ pub(super) fn expiry_of(
     index: usize,
 ) -> Result<Expiry, Problem> {
     let number = integer(command, index)?;
-    let moment = word.moment(number, session.context.store.clock.now());
+    let moment = word.moment(number, session.now);
     match moment {
         Some(ms) if number > 0 && ms > 0 => Ok(Expiry::At(Time(ms.unsigned_abs()))),
         _ => Err(invalid_expire(name)),
@@ -191,7 +191,7 @@ pub(super) fn moment_of(
     index: usize,
 ) -> Result<Time, Problem> {
     let number = proto::resp::parse_integer(&command[index]).ok_or(NOT_INTEGER)?;
-    let moment = word.moment(number, session.context.store.clock.now());
+    let moment = word.moment(number, session.now);
     // What lies before the epoch is as past as the epoch.
     moment.map(|ms| Time(u64::try_from(ms).unwrap_or(0))).ok_or_else(|| invalid_expire(name))
 }

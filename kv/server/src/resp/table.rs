@@ -116,7 +116,7 @@ macro_rules! commands {
     ($($name:literal, $arity:literal, $flags:expr, $keys:expr, $group:ident, $since:literal,
         $run:expr, $summary:literal;)+) => {
         /// All commands, by name.
-        pub(crate) static COMMANDS: &[Spec] = &{
+        pub(crate) const COMMANDS: &[Spec] = &{
             let mut specs = [$(Spec {
                 name: $name, arity: $arity, flags: $flags, keys: $keys, group: Group::$group,
                 since: $since, run: $run, summary: $summary, index: 0,
@@ -183,21 +183,41 @@ commands! {
 /// The longest name of a command.
 const NAME_BYTES_MAX: usize = 16;
 
-/// The command of this name in lower case.
+/// A name as a number, filled up with zeros: in the order of the names, and compared at once.
+const fn name_number(name: &[u8]) -> u128 {
+    let mut number = 0;
+    let mut index = 0;
+    while index < NAME_BYTES_MAX {
+        let byte = if index < name.len() { name[index] } else { 0 };
+        number = number << 8 | byte.to_ascii_lowercase() as u128;
+        index += 1;
+    }
+    number
+}
+
+/// The names of all commands, as numbers.
+static NAMES: [u128; COMMANDS.len()] = {
+    let mut names = [0; COMMANDS.len()];
+    let mut index = 0;
+    while index < names.len() {
+        names[index] = name_number(COMMANDS[index].name.as_bytes());
+        index += 1;
+    }
+    names
+};
+
+/// The command of this name, in any case.
 pub(crate) fn by_name(name: &[u8]) -> Option<&'static Spec> {
-    COMMANDS.binary_search_by(|spec| spec.name.as_bytes().cmp(name)).ok().map(|at| &COMMANDS[at])
+    // A zero in a name would look like its end.
+    if name.len() > NAME_BYTES_MAX || name.contains(&0) {
+        return None;
+    }
+    NAMES.binary_search(&name_number(name)).ok().map(|at| &COMMANDS[at])
 }
 
 /// Finds a command and checks its number of words.
 pub(crate) fn find(command: &Command) -> Result<&'static Spec, Problem> {
-    let name = command.name();
-    let mut lower = [0; NAME_BYTES_MAX];
-    let spec = lower.get_mut(..name.len()).and_then(|lower| {
-        lower.copy_from_slice(name);
-        lower.make_ascii_lowercase();
-        by_name(lower)
-    });
-    let Some(spec) = spec else { return Err(unknown(command)) };
+    let Some(spec) = by_name(command.name()) else { return Err(unknown(command)) };
     if !spec.takes(command.len()) {
         return Err(wrong_arity(spec.name));
     }
@@ -254,5 +274,17 @@ mod tests {
         assert!(COMMANDS.is_sorted_by(|a, b| a.name < b.name));
         assert!(COMMANDS.iter().all(|spec| spec.name.len() <= NAME_BYTES_MAX));
         assert!(COMMANDS.iter().enumerate().all(|(index, spec)| spec.index == index));
+    }
+
+    #[test]
+    fn every_command_is_found_in_any_case_and_nothing_else_is() {
+        for spec in COMMANDS {
+            let found = |name: &str| by_name(name.as_bytes()).map(|found| found.index);
+            assert_eq!(found(spec.name), Some(spec.index));
+            assert_eq!(found(&spec.name.to_uppercase()), Some(spec.index));
+            assert_eq!(found(&format!("{}\0", spec.name)), None);
+            assert_eq!(found(&format!("{}x", spec.name)), None);
+        }
+        assert!(by_name(b"").is_none() && by_name(&[b'x'; 100]).is_none());
     }
 }
