@@ -117,6 +117,15 @@ $(INTEROP_NODE)/redis:
 # What takes long. CI runs short forms.
 .PHONY: mutants book course-docs
 
+KILLS ?= 100
+
+kill-test: ## kill -9 a loaded server again and again, and look for what was acknowledged (KILLS=100)
+	KILLS=$(KILLS) $(CARGO) test --package tinykv-server --test kill $(ARGS) -- --nocapture
+
+bench-redis: ## compare with redis-server under redis-benchmark (RUNS=9 SYNCS=always PIPELINES=1 and the like)
+	$(CARGO) build --release --package tinykv-server
+	kv/server/bench/redis.sh
+
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)
 
