@@ -60,9 +60,10 @@ fn open_rocksdb(_: &Config) -> engine::Result<Arc<dyn Engine>> {
     ))
 }
 
-/// The durability of the configuration.
-pub(crate) fn durability(sync: Sync) -> Durability {
-    match sync {
+/// The durability of the configuration. Memory has none, and nobody needs to wait for it.
+pub(crate) fn durability(config: &Config) -> Durability {
+    match config.sync {
+        _ if config.engine == EngineKind::Memory => Durability::Never,
         Sync::Always => Durability::Always,
         Sync::Interval => Durability::Interval,
         Sync::Never => Durability::Never,

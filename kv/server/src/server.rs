@@ -87,7 +87,7 @@ impl Server {
             PoolOptions { threads: config.read_pool_threads, jobs_max: config.max_inflight };
         let store = Arc::new(Store::new(StoreOptions {
             engine: open::open(&config)?,
-            durability: open::durability(config.sync),
+            durability: open::durability(&config),
             pool: pool::make(config.read_pool, pool_options)?,
             metrics: Arc::clone(&metrics),
             limits: Limits {

@@ -60,6 +60,7 @@ pub(super) fn of_store_error(error: &StoreError) -> Error {
     match error {
         StoreError::Busy(_) => Error::retry(ErrorCode::ServerIsBusy, 10, text),
         StoreError::Lost => Error::undetermined(ErrorCode::Internal, text),
+        StoreError::Stopped => Error::reject(ErrorCode::Stopped, text),
         StoreError::Failed(failure) => of_failure(failure),
     }
 }

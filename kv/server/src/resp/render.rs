@@ -113,7 +113,7 @@ pub(crate) fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
 pub(crate) fn write_store_error(error: &StoreError, out: &mut Writer<'_>) {
     match error {
         StoreError::Busy(reason) => out.error(&format!("BUSY {reason}")),
-        StoreError::Lost => out.error(&format!("ERR {error}")),
+        StoreError::Lost | StoreError::Stopped => out.error(&format!("ERR {error}")),
         StoreError::Failed(failure) => write_failure(failure, out),
     }
 }

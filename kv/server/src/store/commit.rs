@@ -1,5 +1,6 @@
 //! Carrying out one group: through the node, into the engine, and only then the answers.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use engine::{Batch, Durability, Engine};
@@ -13,11 +14,13 @@ use crate::store::mailbox::Submission;
 #[derive(Debug)]
 pub(super) struct Committer {
     node: Node,
+    /// Whether it panicked, and must not be called again.
+    is_stopped: bool,
 }
 
 impl Committer {
     pub(super) fn new(engine: &dyn Engine) -> node::Result<Committer> {
-        Ok(Committer { node: Node::solo(engine)? })
+        Ok(Committer { node: Node::solo(engine)?, is_stopped: false })
     }
 }
 
@@ -26,9 +29,7 @@ impl Store {
     pub(super) fn commit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
         let (chunks, replies): (Vec<_>, Vec<_>) =
             submissions.into_iter().map(|it| (it.chunk, it.reply)).unzip();
-        let mut committer = self.committer.lock();
-        let outcomes = self.execute(&mut committer.node, &chunks);
-        drop(committer);
+        let outcomes = self.execute_or_stop(&chunks);
         self.metrics.groups.inc();
         self.metrics.group_chunks.observe(chunks.len() as u64);
         replies
@@ -36,6 +37,25 @@ impl Store {
             .zip(outcomes)
             .map(|(reply, outcome)| Answer { reply, outcome })
             .collect()
+    }
+
+    /// Executes chunks as one group. After a panic nobody knows what the node and the engine hold,
+    /// so nothing is written any more; clients hear so instead of waiting for ever.
+    fn execute_or_stop(&self, chunks: &[Chunk]) -> Vec<Outcome> {
+        let mut committer = self.committer.lock();
+        if committer.is_stopped {
+            return chunks.iter().map(|_| Err(StoreError::Stopped)).collect();
+        }
+        let node = &mut committer.node;
+        match catch_unwind(AssertUnwindSafe(|| self.execute(node, chunks))) {
+            Ok(outcomes) => outcomes,
+            Err(_) => {
+                committer.is_stopped = true;
+                *self.failure.lock() = Some(StoreError::Stopped.to_string());
+                log::error!("carrying out a group panicked; the store takes no more writes");
+                chunks.iter().map(|_| Err(StoreError::Lost)).collect()
+            }
+        }
     }
 
     /// Executes chunks as one group. Where the disk is full each chunk is tried by itself, since
@@ -77,6 +97,9 @@ impl Store {
     /// Removes some of the keys that have expired. Gives whether more are due.
     pub(super) fn tick(&self) -> bool {
         let mut committer = self.committer.lock();
+        if committer.is_stopped {
+            return false;
+        }
         let result = committer.node.tick(self.engine.as_ref(), self.clock.now());
         let group = match result {
             Ok(group) => group,
@@ -103,3 +126,6 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,9 @@ pub(crate) enum StoreError {
     /// The job or the write thread ended without an answer: whether a write happened is unknown.
     #[error("the request was lost in the server; its log says more")]
     Lost,
+    /// The store met a defect of its own before; nothing was done.
+    #[error("the store stopped after a defect: its log says more, restart the server")]
+    Stopped,
     /// What the engine or the command said.
     #[error(transparent)]
     Failed(#[from] Failure),

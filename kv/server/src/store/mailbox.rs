@@ -29,6 +29,12 @@ pub(crate) struct Reply {
     _permit: Permit,
 }
 
+impl Reply {
+    pub(super) fn new(to: Destination, permit: Permit) -> Reply {
+        Reply { to, _permit: permit }
+    }
+}
+
 /// Where an outcome goes.
 #[derive(Debug)]
 pub(crate) enum Destination {
@@ -118,7 +124,7 @@ impl Mailbox {
             self.store.metrics.rejected.inflight.inc();
         })?;
         let mut submissions = self.submissions.lock();
-        submissions.push(Submission { chunk, reply: Reply { to, _permit: permit } });
+        submissions.push(Submission { chunk, reply: Reply::new(to, permit) });
         if submissions.len() == 1 {
             self.filled.notify_one();
         }
