@@ -1,5 +1,6 @@
-//! Stage 1c: the server, its threads, and readers beside writers; the scenarios of projects 3 and
-//! 4 of the kvs course.
+//! Stage 1c: the server, its threads, and readers beside writers.
+//!
+//! The scenarios of projects 3 and 4 of the kvs course.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
