@@ -19,7 +19,8 @@
 //! to which everything is durable. (If a batch that is not durable yet were trusted to overwrite a
 //! record, a crash might take both.)
 //!
-//! A removal is, while an older put of the same key may be in some other segment. No put
+//! A removal is, while an older put of the same key may be in some segment, the new one included:
+//! a view may need it there. No put
 //! overwritten or removed by batches up to `clean_seq` is in a segment, and none of batches before
 //! `first_seq`: so a removal at `seq` may go if each other segment has a `first_seq` above it, or a
 //! `clean_seq` that is not below it.
@@ -190,7 +191,8 @@ impl Shared {
         let oldest = self.index.horizon().oldest();
         // What a view held back last time is not tried again before the view has gone.
         let fresh = |s: &&Arc<Segment>| {
-            !s.damaged.load(Ordering::Relaxed) && s.head.clean_seq < oldest.max(1)
+            let again = s.head.listed.origin == Origin::Merged && s.head.clean_seq >= oldest;
+            !s.damaged.load(Ordering::Relaxed) && (!again || mutant!("merge-without-end"))
         };
         let removable = |s: &Arc<Segment>| {
             let last = s.last_seq.load(Ordering::Relaxed);
@@ -317,8 +319,12 @@ impl Shared {
         Ok(false)
     }
 
-    /// Whether a removal at `seq` in one of the inputs is still needed.
-    fn keeps_removal(&self, inputs: &[Arc<Segment>], seq: u64) -> bool {
+    /// Whether a removal at `seq` in one of the inputs is still needed: for a put that a view keeps
+    /// in the new segment, or one in another segment.
+    fn keeps_removal(&self, inputs: &[Arc<Segment>], output: &Segment, seq: u64) -> bool {
+        if seq > output.head.clean_seq && !mutant!("removal-dropped-under-view") {
+            return true;
+        }
         let others = self.segments.load();
         let mut others = others.iter().filter(|s| inputs.iter().all(|input| input.id != s.id));
         !mutant!("tombstone-dropped-early") && !others.all(|s| s.holds_nothing_before(seq))
@@ -346,7 +352,9 @@ impl Shared {
                 let offset = at + u64::from(record.offset);
                 let keep = match record.kind {
                     Kind::Put => self.is_put_needed(segment, offset, head.seq, &record, horizon),
-                    Kind::Delete | Kind::DeleteRange => self.keeps_removal(inputs, head.seq),
+                    Kind::Delete | Kind::DeleteRange => {
+                        self.keeps_removal(inputs, output, head.seq)
+                    }
                 };
                 if keep {
                     let to = start + u64::from(copy.push(&record));

@@ -17,3 +17,4 @@ mod model;
 mod register;
 mod script;
 mod store;
+mod views;

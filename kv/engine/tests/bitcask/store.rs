@@ -32,8 +32,12 @@ pub(crate) fn open(fs: Arc<dyn Fs>) -> Result<Bitcask> {
 
 /// Does the work of the background now.
 pub(crate) fn maintain(engine: &Bitcask) -> Result<()> {
-    while engine.merge_step()? {}
-    Ok(())
+    for _ in 0..10_000 {
+        if !engine.merge_step()? {
+            return Ok(());
+        }
+    }
+    panic!("merging does not come to an end");
 }
 
 /// A number from the environment, or the usual one.
