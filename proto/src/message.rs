@@ -127,7 +127,10 @@ impl Message {
 }
 
 /// Appends `payload` as MessagePack.
-fn encode_payload<T: Serialize>(payload: &T, out: &mut BytesMut) -> Result<(), encode::Error> {
+pub(crate) fn encode_payload<T: Serialize>(
+    payload: &T,
+    out: &mut BytesMut,
+) -> Result<(), encode::Error> {
     let mut serializer = rmp_serde::Serializer::new(out.writer()).with_struct_map();
     payload.serialize(&mut serializer)
 }
@@ -145,7 +148,7 @@ fn decode_payload<'a, T: Deserialize<'a>>(frame: &'a Frame) -> Result<T, FrameEr
 }
 
 /// Reads a `T` that takes all of `payload`.
-fn read_whole<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, decode::Error> {
+pub(crate) fn read_whole<'a, T: Deserialize<'a>>(payload: &'a [u8]) -> Result<T, decode::Error> {
     let mut deserializer = rmp_serde::Deserializer::from_read_ref(payload);
     deserializer.set_max_depth(PAYLOAD_DEPTH_MAX);
     let value = T::deserialize(&mut deserializer)?;

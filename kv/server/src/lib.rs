@@ -7,6 +7,7 @@
 //! - `listener`, `worker`, `connection`, `stream`: connections and their limits.
 //! - `resp`, `native`: the front doors. `status`: the one for people and Prometheus.
 //! - `store`: the way to the engine: reads, and writes in groups.
+//! - [`peer`]: the connections to the other stores of a cluster.
 //! - [`pool`]: threads that may wait for the disk.
 
 mod clock;
@@ -18,6 +19,7 @@ mod listener;
 mod metrics;
 mod native;
 mod open;
+pub mod peer;
 pub mod pool;
 mod resp;
 mod server;
