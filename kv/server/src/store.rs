@@ -3,8 +3,8 @@
 //! ```text
 //!  a read that needs no disk ──────────────────────────> engine          on the caller's thread
 //!  a read that may           ──> thread pool ──────────> engine
-//!  a chunk with writes       ──> mailbox of the worker ─┬> write thread   durability `always`
-//!                                (all of one round)     └> worker itself  otherwise
+//!  a chunk with writes       ──> mailbox of the worker ─┬> write thread   if it waits for the disk
+//!                                (all of one round)     └> worker itself  if not, or if that delays nobody
 //!                                  node: one batch, engine: one write, then the answers
 //! ```
 //!
@@ -19,6 +19,7 @@ mod mailbox;
 mod write_thread;
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use engine::{Durability, Engine};
@@ -47,6 +48,8 @@ pub(crate) struct Store {
     pub(crate) pool: Arc<dyn ThreadPool>,
     pub(crate) durability: Durability,
     committer: Mutex<Committer>,
+    /// What a group took lately, in nanoseconds.
+    commit_nanos: AtomicU64,
     queue: Queue,
     /// The last write that failed, if no other has succeeded since.
     failure: Mutex<Option<String>>,
@@ -74,6 +77,7 @@ impl Store {
             pool: options.pool,
             durability: options.durability,
             committer: Mutex::new(committer),
+            commit_nanos: AtomicU64::new(0),
             queue: Queue::default(),
             failure: Mutex::default(),
         })

@@ -66,7 +66,7 @@ impl<'a> Flight<'a> {
         let now = self.context.store.clock.now();
         match work {
             Work::Answer(response) => Some(Message::Response(Response::Raw(response))),
-            Work::Read(read) => match self.context.store.read_now(&read, now) {
+            Work::Read(read) => match self.mailbox.read_now(&read, now) {
                 Some(response) => Some(of_node(response, now)),
                 None => self.launch(id, |flight, to| flight.context.store.read_to(read, to)),
             },

@@ -118,13 +118,12 @@ impl<'a> Session<'a> {
 
     /// Answers a read in front of which no write is outstanding.
     async fn read(&mut self, read: node::Read, render: Render, output: &mut BytesMut) -> bool {
-        let store = &self.context.store;
         let now = self.now;
-        if let Some(response) = store.read_now(&read, now) {
+        if let Some(response) = self.mailbox.read_now(&read, now) {
             return render.write(&response, now, &mut Writer::new(output, self.version));
         }
         let mut writer = Writer::new(output, self.version);
-        match store.read(vec![read]).await {
+        match self.context.store.read(vec![read]).await {
             Ok(responses) => responses.iter().all(|it| render.write(it, now, &mut writer)),
             Err(error) => {
                 write_store_error(&error, &mut writer);

@@ -2,10 +2,13 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use engine::{Batch, Durability, Engine};
 use mutant::mutant;
 use node::{Chunk, Failure, Node};
+use parking_lot::MutexGuard;
 
 use super::{Answer, Outcome, Store, StoreError};
 use crate::store::mailbox::Submission;
@@ -24,12 +27,53 @@ impl Committer {
     }
 }
 
+/// A group that takes less is quick: to wait for it costs a worker no more than to hand it over.
+const QUICK: Duration = Duration::from_millis(1);
+
 impl Store {
+    /// Carries out submissions on the worker's own thread, or gives them back for the write
+    /// thread: where they wait for the disk, unless that delays nobody, is quick, and no other
+    /// group is under way with which they could share a sync.
+    pub(super) fn commit_here(
+        &self,
+        submissions: Vec<Submission>,
+        delays_nobody: bool,
+    ) -> Result<Vec<Answer>, Vec<Submission>> {
+        if self.durability != Durability::Always {
+            return Ok(self.commit(submissions));
+        }
+        if !delays_nobody || self.commit_time() > QUICK {
+            return Err(submissions);
+        }
+        match self.committer.try_lock() {
+            Some(committer) => Ok(self.commit_with(committer, submissions)),
+            None => Err(submissions),
+        }
+    }
+
+    /// What a group took lately.
+    pub(super) fn commit_time(&self) -> Duration {
+        Duration::from_nanos(self.commit_nanos.load(Ordering::Relaxed))
+    }
+
     /// Carries out submissions as one group.
     pub(super) fn commit(&self, submissions: Vec<Submission>) -> Vec<Answer> {
+        self.commit_with(self.committer.lock(), submissions)
+    }
+
+    fn commit_with(
+        &self,
+        mut committer: MutexGuard<'_, Committer>,
+        submissions: Vec<Submission>,
+    ) -> Vec<Answer> {
+        let started = Instant::now();
         let (chunks, replies): (Vec<_>, Vec<_>) =
             submissions.into_iter().map(|it| (it.chunk, it.reply)).unzip();
-        let outcomes = self.execute_or_stop(&chunks);
+        let outcomes = self.execute_or_stop(&mut committer, &chunks);
+        let took = (self.commit_time() * 7 + started.elapsed()) / 8;
+        // Under the lock, so no other thread writes it.
+        self.commit_nanos.store(took.as_nanos().try_into().unwrap_or(u64::MAX), Ordering::Relaxed);
+        drop(committer);
         self.metrics.groups.inc();
         self.metrics.group_chunks.observe(chunks.len() as u64);
         replies
@@ -41,8 +85,7 @@ impl Store {
 
     /// Executes chunks as one group. After a panic nobody knows what the node and the engine hold,
     /// so nothing is written any more; clients hear so instead of waiting for ever.
-    fn execute_or_stop(&self, chunks: &[Chunk]) -> Vec<Outcome> {
-        let mut committer = self.committer.lock();
+    fn execute_or_stop(&self, committer: &mut Committer, chunks: &[Chunk]) -> Vec<Outcome> {
         if committer.is_stopped {
             return chunks.iter().map(|_| Err(StoreError::Stopped)).collect();
         }

@@ -3,14 +3,21 @@
 //! A round of the worker's event loop polls all connections that have input before the mailbox's
 //! own task, which then takes all their chunks as one. So a round costs one hand-over to the
 //! write thread and one wake-up back, not one for each connection.
+//!
+//! Where a sync is quick the hand-over costs as much as the sync does. So a worker waits for the
+//! disk itself if that delays nobody: all that it serves are writes that wait for this very sync.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use node::{Chunk, Response};
+use node::{Chunk, Read, Response, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Permit, Store, StoreError};
+
+/// A worker whose reads are at most this part of its writes, one in sixteen, serves writers.
+const READS_OF_WRITES: u64 = 16;
 
 /// What became of a chunk: one response for each command.
 pub(crate) type Outcome = Result<Vec<Response>, StoreError>;
@@ -110,11 +117,27 @@ pub(crate) struct Mailbox {
     submissions: Mutex<Vec<Submission>>,
     /// Says that there are submissions.
     filled: Notify,
+    /// Reads that the worker began since its last round of writes.
+    reads: AtomicU64,
+    /// Parcels that the write thread has of it. While there is one, no chunk may overtake it.
+    parcels_out: AtomicUsize,
 }
 
 impl Mailbox {
     pub(crate) fn new(store: Arc<Store>) -> Mailbox {
-        Mailbox { store, submissions: Mutex::default(), filled: Notify::new() }
+        Mailbox {
+            store,
+            submissions: Mutex::default(),
+            filled: Notify::new(),
+            reads: AtomicU64::new(0),
+            parcels_out: AtomicUsize::new(0),
+        }
+    }
+
+    /// Reads, if that needs no disk; none if it may.
+    pub(crate) fn read_now(&self, read: &Read, now: Time) -> Option<Response> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
+        self.store.read_now(read, now)
     }
 
     /// Takes a chunk; its outcome goes to `to` when it is durable.
@@ -145,6 +168,7 @@ impl Mailbox {
             tokio::select! {
                 () = self.filled.notified() => self.send(&back),
                 Some(answers) = answers.recv() => {
+                    self.parcels_out.fetch_sub(1, Ordering::Relaxed);
                     answers.into_iter().for_each(Answer::deliver);
                 }
             }
@@ -157,10 +181,15 @@ impl Mailbox {
         if submissions.is_empty() {
             return;
         }
-        if self.store.commits_inline() {
-            self.store.commit(submissions).into_iter().for_each(Answer::deliver);
-        } else {
-            self.store.enqueue(Parcel { submissions, back: back.clone() });
+        let reads = self.reads.swap(0, Ordering::Relaxed);
+        let delays_nobody = reads.saturating_mul(READS_OF_WRITES) <= submissions.len() as u64
+            && self.parcels_out.load(Ordering::Relaxed) == 0;
+        match self.store.commit_here(submissions, delays_nobody) {
+            Ok(answers) => answers.into_iter().for_each(Answer::deliver),
+            Err(submissions) => {
+                self.parcels_out.fetch_add(1, Ordering::Relaxed);
+                self.store.enqueue(Parcel { submissions, back: back.clone() });
+            }
         }
     }
 }

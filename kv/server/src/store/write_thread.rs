@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use engine::Durability;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Answer, Store};
@@ -43,12 +42,6 @@ struct State {
 }
 
 impl Store {
-    /// Whether chunks are carried out on the thread that has them, since no write waits for the
-    /// disk.
-    pub(super) fn commits_inline(&self) -> bool {
-        self.durability != Durability::Always
-    }
-
     /// Hands a parcel to the write thread.
     pub(super) fn enqueue(&self, parcel: Parcel) {
         let mut state = self.queue.state.lock();
@@ -100,15 +93,13 @@ struct Loop<'a> {
     store: &'a Store,
     /// How many chunks the group before had.
     last_chunks: usize,
-    /// What a group took lately.
-    commit_time: Duration,
     next_tick: Instant,
 }
 
 impl Loop<'_> {
     fn new(store: &Store) -> Loop<'_> {
         let next_tick = Instant::now() + TICK;
-        Loop { store, last_chunks: 0, commit_time: Duration::ZERO, next_tick }
+        Loop { store, last_chunks: 0, next_tick }
     }
 
     fn run(&mut self) {
@@ -139,7 +130,7 @@ impl Loop<'_> {
         }
         // The rest of the burst is on its way.
         state.wanted = self.last_chunks;
-        let deadline = Instant::now() + (self.commit_time / 2).min(GATHER_MAX);
+        let deadline = Instant::now() + (self.store.commit_time() / 2).min(GATHER_MAX);
         while state.chunks < state.wanted && !state.stopping {
             if queue.changed.wait_until(&mut state, deadline).timed_out() {
                 break;
@@ -159,8 +150,7 @@ impl Loop<'_> {
     }
 
     /// Carries out a group, and sends each worker its answers.
-    fn commit(&mut self, parcels: Vec<Parcel>) {
-        let started = Instant::now();
+    fn commit(&self, parcels: Vec<Parcel>) {
         let mut ways_back = Vec::with_capacity(parcels.len());
         let mut submissions = Vec::new();
         for mut parcel in parcels {
@@ -168,8 +158,6 @@ impl Loop<'_> {
             submissions.append(&mut parcel.submissions);
         }
         let mut answers = self.store.commit(submissions).into_iter();
-        let took = started.elapsed();
-        self.commit_time = (self.commit_time * 7 + took) / 8;
         for (back, count) in ways_back {
             let part: Vec<Answer> = answers.by_ref().take(count).collect();
             // The worker has gone, and its connections with it.
