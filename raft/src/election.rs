@@ -20,6 +20,20 @@ pub(crate) enum Campaign {
 }
 
 impl<S: Storage> Raft<S> {
+    /// Starts an election because the application wants one.
+    pub(crate) fn campaign_by_request(&mut self) -> Result<(), CampaignError> {
+        let state = &self.state;
+        let leads = matches!(self.role, Role::Leader(_));
+        // A leader may read by this node's answer, and this node's vote for itself would break what
+        // it promised, be it with pre-vote or without.
+        if !leads && state.owes_lease() && !crate::mutant!("campaign_in_lease") {
+            let ticks = state.config.election_ticks - state.leader_unheard;
+            return Err(CampaignError::OwesLease { ticks });
+        }
+        let pre_vote = state.config.pre_vote;
+        self.campaign(if pre_vote { Campaign::PreVote } else { Campaign::Election })
+    }
+
     /// Starts an election, or asks whether one could be won.
     pub(crate) fn campaign(&mut self, campaign: Campaign) -> Result<(), CampaignError> {
         if matches!(self.role, Role::Leader(_)) {
@@ -49,7 +63,11 @@ impl<S: Storage> Raft<S> {
                 (Campaign::PreVote, true) => Body::PreVoteResponse(Vote::GRANTED),
                 (Campaign::PreVote, false) => Body::RequestPreVote { last },
                 (_, true) => Body::VoteResponse(Vote::GRANTED),
-                (_, false) => Body::RequestVote { last, transfer: campaign == Campaign::Transfer },
+                (_, false) => Body::RequestVote {
+                    last,
+                    transfer: campaign == Campaign::Transfer
+                        && !crate::mutant!("transfer_respects_lease"),
+                },
             };
             self.state.send_in(next, voter, body);
         }
@@ -74,12 +92,15 @@ impl<S: Storage> Raft<S> {
 
     /// Answers a request for a vote or for a pre-vote. The term gate has let it pass: its term is
     /// ours, or it is a pre-vote for a later one.
-    pub(crate) fn on_vote_request(&mut self, message: &Message, last: EntryId, pre_vote: bool) {
+    pub(crate) fn on_vote_request(&mut self, message: &Message, last: EntryId, transfer: bool) {
         let state = &mut self.state;
         let candidate = message.from;
+        let pre_vote = matches!(message.body, Body::RequestPreVote { .. });
         // A repeated request gets the same answer: the first answer may have been lost.
         let repeated = state.vote == Some(candidate) && !crate::mutant!("repeated_vote_refused");
-        let free = state.vote.is_none() && state.leader.is_none() || crate::mutant!("vote_twice");
+        let owes_lease = state.owes_lease() && !transfer;
+        let free = state.vote.is_none() && state.leader.is_none() && !owes_lease
+            || crate::mutant!("vote_twice");
         let future = pre_vote && message.term > state.term;
         // A learner votes too: the candidate may know a newer membership in which it is a voter.
         // If it refused, a group whose promoted learner has not heard of it could stay leaderless.

@@ -95,6 +95,13 @@ pub enum CampaignError {
         /// The first damaged entry.
         index: Index,
     },
+    /// Try again after so many ticks, or transfer the leadership: a leader was heard, and may read by
+    /// this node's promise to elect nobody else so soon.
+    #[error("a leader's lease may stand for {ticks} more ticks")]
+    OwesLease {
+        /// When the promise ends, if the leader is not heard again.
+        ticks: u32,
+    },
     /// Terms are used up.
     #[error("no term follows {term}")]
     TermExhausted {

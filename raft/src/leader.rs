@@ -117,7 +117,7 @@ impl Leader {
         for progress in &mut self.progress {
             if let ProgressState::Snapshot(_) = progress.state {
                 progress.snapshot_age = progress.snapshot_age.saturating_add(1);
-                if progress.snapshot_age >= patience {
+                if progress.snapshot_age >= patience && !crate::mutant!("lost_snapshot_unnoticed") {
                     progress.become_probe();
                 }
             }
@@ -138,10 +138,13 @@ impl Leader {
                 continue;
             }
             // A follower may commit only what is known to match: its log may differ beyond.
-            let commit = match crate::mutant!("heartbeat_commit_unchecked") {
-                true => state.log.committed(),
-                false => progress.matched.min(state.log.committed()),
-            };
+            let mut commit = progress.matched.min(state.log.committed());
+            if crate::mutant!("heartbeat_commit_unchecked") {
+                commit = state.log.committed();
+            }
+            if crate::mutant!("lost_commit_never_repeated") {
+                commit = Index(0);
+            }
             state.send(progress.id, Body::Heartbeat { commit, round });
             progress.sent_commit = commit;
         }

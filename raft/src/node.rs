@@ -7,7 +7,6 @@ use rand::rngs::SmallRng;
 
 use crate::confchange::Change;
 use crate::config::{Config, ReadMode, SendPolicy};
-use crate::election::Campaign;
 use crate::entry::Payload;
 use crate::error::{
     CampaignError, ChangeError, ConfigError, ProposeError, ReadError, StepError, TransferError,
@@ -104,14 +103,12 @@ impl<S: Storage> Node<S> {
 
     /// Starts an election now, with pre-vote if that is configured.
     ///
-    /// With [`ReadMode::Lease`] a majority may still stand by its promise to a leader; to depose it
-    /// without risk to its reads, use [`Node::transfer_leader`].
-    ///
     /// # Errors
-    /// Why this node may not campaign.
+    /// Why this node may not campaign. With [`ReadMode::Lease`] a node that has heard a leader within
+    /// the last election timeout may not: [`CampaignError::OwesLease`]. To depose a leader without
+    /// risk to its reads, use [`Node::transfer_leader`].
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
-        let pre_vote = self.raft.state.config.pre_vote;
-        self.raft.campaign(if pre_vote { Campaign::PreVote } else { Campaign::Election })
+        self.raft.campaign_by_request()
     }
 
     /// Proposes a command.

@@ -22,6 +22,10 @@ pub(crate) struct Raft<S> {
     pub(crate) role: Role,
 }
 
+/// No log gets here: at a billion entries a second it would take 292 years. So a peer that names a
+/// higher index is wrong, and counting on from any index that was let in cannot wrap.
+const INDEX_MAX: Index = Index(u64::MAX / 2);
+
 /// What the term of a message means.
 enum Gate {
     /// Handle it.
@@ -42,9 +46,7 @@ impl<S: Storage> Raft<S> {
     /// Lets a unit of time pass.
     pub(crate) fn tick(&mut self) {
         self.state.election_elapsed = self.state.election_elapsed.saturating_add(1);
-        if self.state.election_elapsed >= self.state.config.election_ticks {
-            self.state.lease_unknown = false;
-        }
+        self.state.leader_unheard = self.state.leader_unheard.saturating_add(1);
         if let Role::Leader(leader) = &mut self.role {
             if !leader.tick(&mut self.state) {
                 self.become_follower(self.state.term, None);
@@ -71,8 +73,8 @@ impl<S: Storage> Raft<S> {
         }
         let from = message.from;
         match message.body {
-            Body::RequestPreVote { last } => self.on_vote_request(&message, last, true),
-            Body::RequestVote { last, .. } => self.on_vote_request(&message, last, false),
+            Body::RequestPreVote { last } => self.on_vote_request(&message, last, false),
+            Body::RequestVote { last, transfer } => self.on_vote_request(&message, last, transfer),
             Body::PreVoteResponse(vote) => self.on_vote_response(from, vote, true),
             Body::VoteResponse(vote) => self.on_vote_response(from, vote, false),
             Body::Append { prev, commit, entries } => {
@@ -182,6 +184,7 @@ impl<S: Storage> Raft<S> {
     /// Notes that a leader of our term was heard. Nobody else leads this term, so a candidate gives
     /// up (section 5.2).
     fn follow(&mut self, leader: NodeId) {
+        self.state.leader_unheard = 0;
         match self.role {
             Role::Follower => {
                 self.state.election_elapsed = 0;
@@ -245,19 +248,20 @@ impl<S: Storage> Raft<S> {
             return malformed("term 0 is for proposals and reads only");
         }
         match &message.body {
+            _ if crate::mutant!("message_unchecked") => {}
             Body::Append { prev, entries, .. } => {
                 let joined = entries.is_empty()
                     || prev.index.next() == entries.first_index()
                         && entries[0].term >= prev.term
                         && entries.last_id().term <= message.term
                         && entries.is_well_formed();
-                if !joined || prev.index.0 == u64::MAX {
+                if !joined || prev.index > INDEX_MAX {
                     return malformed("entries do not follow each other");
                 }
             }
             Body::Snapshot(snapshot)
                 if snapshot.last.index == Index(0)
-                    || snapshot.last.index.0 == u64::MAX
+                    || snapshot.last.index > INDEX_MAX
                     || snapshot.last.term > message.term
                     || snapshot.membership.validate().is_err() =>
             {

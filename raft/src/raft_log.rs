@@ -85,7 +85,11 @@ impl<S: Storage> RaftLog<S> {
         // The commit index may be behind, since it need not be synced; what is applied was committed.
         // It is never ahead of the log: it is written after the entries that it covers. Were it cut to
         // the log instead, an entry that a leader had replaced could pass for the committed one.
-        let committed = state.hard_state.commit.max(applied).max(compacted);
+        let commit_known = match crate::mutant!("applied_not_committed") {
+            true => state.hard_state.commit,
+            false => state.hard_state.commit.max(applied),
+        };
+        let committed = commit_known.max(compacted);
         if committed > last {
             return Err(inconsistent("committed or applied entries are missing"));
         }

@@ -157,6 +157,7 @@ impl Leader {
     fn round_for_reads<S: Storage>(&mut self, state: &mut State<S>) -> u64 {
         match state.config.send {
             SendPolicy::Immediate => self.broadcast_heartbeat(state),
+            SendPolicy::Coalesce if crate::mutant!("read_round_reused") => {}
             SendPolicy::Coalesce => return self.reads.round + 1,
         }
         self.reads.round

@@ -19,7 +19,9 @@ impl<S: Storage> Raft<S> {
         let id = self.state.id();
         if let Role::Leader(leader) = &mut self.role {
             leader.reconfigure(&mut self.state, &diff);
-            if !self.state.membership.is_voter(id) && self.state.config.step_down_on_removal {
+            let steps_down =
+                self.state.config.step_down_on_removal && !crate::mutant!("removed_leader_stays");
+            if steps_down && !self.state.membership.is_voter(id) {
                 self.become_follower(self.state.term, None);
             }
         }

@@ -215,7 +215,8 @@ impl Leader {
         let progress = &mut self.progress[place];
         progress.recent_active = true;
         if damaged {
-            if progress.damaged_after(hint.index) {
+            let last = state.log.last().index;
+            if progress.damaged_after(hint.index.min(last)) {
                 self.send_append(state, place, true);
             }
             return;

@@ -101,7 +101,8 @@ impl<S: Storage> Raft<S> {
         // leave the leader waiting; the change comes with the entries that follow.
         // The log has the snapshot's last entry and so all before it; entries after it, which may be
         // acknowledged, are kept. Only the commit is news.
-        if log.matches(snapshot.last) && log.first_faulty().is_none() {
+        let has_it = log.matches(snapshot.last) && !crate::mutant!("snapshot_cuts_newer");
+        if has_it && log.first_faulty().is_none() {
             log.commit_to(snapshot.last.index);
             return false;
         }

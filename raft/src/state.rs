@@ -3,7 +3,7 @@
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
-use crate::config::Config;
+use crate::config::{Config, ReadMode};
 use crate::error::{CampaignError, ReadError};
 use crate::membership::Membership;
 use crate::message::{Body, Message, Vote};
@@ -31,9 +31,10 @@ pub(crate) struct State<S> {
     pub(crate) election_elapsed: u32,
     /// When an election begins, drawn from `[election_ticks, 2 * election_ticks)`.
     pub(crate) election_timeout: u32,
-    /// A restarted node may have promised a leader's lease and forgotten it; so until an election
-    /// timeout has passed it keeps quiet as if it had a leader. Only with lease reads.
-    pub(crate) lease_unknown: bool,
+    /// Ticks since any leader was heard, of whatever term. Unlike `election_elapsed` and `leader`,
+    /// nothing but time ends it: see [`State::owes_lease`]. Starts at zero in a node that restarts,
+    /// which may have answered a leader and forgotten it.
+    pub(crate) leader_unheard: u32,
     /// Messages that may leave at once.
     pub(crate) outbox: Vec<Message>,
     /// Messages that wait until what was written before them is durable: votes and acknowledgements,
@@ -53,7 +54,7 @@ impl<S: Storage> State<S> {
         membership: Membership,
         log: RaftLog<S>,
     ) -> State<S> {
-        let lease_unknown = config.reads == crate::ReadMode::Lease && hard_state.term > Term(0);
+        let leader_unheard = if hard_state.term > Term(0) { 0 } else { u32::MAX };
         let mut state = State {
             config,
             rng,
@@ -64,7 +65,7 @@ impl<S: Storage> State<S> {
             membership,
             election_elapsed: 0,
             election_timeout: 0,
-            lease_unknown,
+            leader_unheard,
             outbox: Vec::new(),
             promises: Vec::new(),
             reads: Vec::new(),
@@ -117,9 +118,22 @@ impl<S: Storage> State<S> {
 
     /// Returns whether a leader was heard so lately that votes are refused (thesis 4.2.3).
     pub(crate) fn in_lease(&self) -> bool {
-        self.config.check_quorum
-            && (self.leader.is_some() || self.lease_unknown)
-            && self.election_elapsed < self.config.election_ticks
+        let hears_leader =
+            self.leader.is_some() && self.election_elapsed < self.config.election_ticks;
+        self.config.check_quorum && hears_leader || self.owes_lease()
+    }
+
+    /// Returns whether a leader may read by this node's answer, which promised to elect nobody else
+    /// for an election timeout.
+    ///
+    /// The promise must not end with the knowledge of the leader. Say node 2 answers leader 1, and
+    /// then a late refusal of a pre-vote teaches it the term of candidate 3: it has no leader in that
+    /// term, but were it to vote for 3 now, 1 would go on reading while 3 writes.
+    pub(crate) fn owes_lease(&self) -> bool {
+        let known = self.leader.is_some() || !crate::mutant!("lease_ends_with_leader");
+        self.config.reads == ReadMode::Lease
+            && self.leader_unheard < self.config.election_ticks
+            && known
     }
 
     /// Returns whether this node may become the leader.

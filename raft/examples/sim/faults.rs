@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use tinykv_raft::confchange::{Change, Step, Transition};
-use tinykv_raft::{EntryId, NodeId, ReadMode, Snapshot, Storage};
+use tinykv_raft::{EntryId, NodeId, Proposed, Snapshot, Storage};
 
 use super::invariants::Check;
 use super::options::{NODES, pick};
@@ -44,10 +44,13 @@ pub(crate) fn propose(world: &mut World, id: u64) {
     let count = pick(&mut world.rng, &[1, 1, 1, 5]);
     let first = world.proposals;
     world.proposals += count;
-    let batch = (first..first + count).map(|number| Bytes::from(format!("command {number}")));
-    if let Some(node) = &mut world.member(id).node {
+    let command = |number| Bytes::from(format!("command {number}"));
+    let batch = (first..first + count).map(command);
+    if let Some(node) = &mut world.member(id).node
         // A refusal is an answer like another.
-        let _ = node.propose_batch(batch);
+        && let Ok(Proposed::Appended { last }) = node.propose_batch(batch)
+    {
+        world.invariants.answers.proposed(id, last, command(first + count - 1));
     }
 }
 
@@ -112,14 +115,13 @@ fn compact(world: &mut World, id: u64) {
 
 fn disturb(world: &mut World, id: u64) {
     let target = NodeId(world.rng.random_range(1..=NODES));
-    let lease = world.options.config.reads == ReadMode::Lease;
     let action = world.rng.random_range(0..4);
     let Some(node) = &mut world.member(id).node else { return };
     match action {
         0 | 1 => drop(node.transfer_leader(target)),
         2 => node.report_unreachable(target),
-        _ if !lease => drop(node.campaign()),
-        _ => {}
+        // A leader's lease may stand against it.
+        _ => drop(node.campaign()),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What must hold after every step. One guarantee a file; each sees what it needs of what happens.
 
 mod acknowledged_is_durable;
+mod answers_are_true;
 mod committed_is_on_quorum;
 mod election_safety;
 mod leader_append_only;
@@ -31,6 +32,7 @@ pub(crate) struct Invariants {
     state_machine_safety: state_machine_safety::StateMachineSafety,
     vote_once: vote_once::VoteOnce,
     committed_is_on_quorum: committed_is_on_quorum::CommittedIsOnQuorum,
+    pub(crate) answers: answers_are_true::Answers,
     pub(crate) reads: Reads,
 }
 
@@ -58,6 +60,7 @@ impl Invariants {
         self.monotonic.forget(id);
         self.leader_append_only.forget(id);
         self.committed_is_on_quorum.forget(id);
+        self.answers.forget(id);
     }
 
     /// When a message leaves a node.
@@ -79,6 +82,7 @@ impl Invariants {
     /// When a node applies an entry. `machine` is the hash of its state machine thereafter.
     pub(crate) fn on_apply(&mut self, member: &Member, entry: &Entry) -> Check {
         self.state_machine_safety.check(member, entry)?;
+        self.answers.on_apply(member.id, entry)?;
         if matches!(entry.payload, Payload::Change(_)) {
             self.membership_agreement.check(member, entry)?;
         }

@@ -6,9 +6,15 @@
 //! ```
 //!
 //! One seed decides everything: options, delays, losses, crashes, commands. With the feature
-//! `mutants`, `--mutant NAME` switches a known bug on, and the search must find it.
+//! `mutants` a bug can be switched on (`TINYKV_MUTANT=name`), and `--bugs` tries all of them, with the
+//! test that notices and with the simulator:
+//!
+//! ```text
+//! cargo run --release -p tinykv-raft --features mutants --example sim -- --bugs --seeds 1000
+//! ```
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
+mod bugs;
 mod disk;
 mod faults;
 mod invariants;
@@ -26,13 +32,17 @@ struct Arguments {
     seeds: u64,
     first: u64,
     trace: bool,
+    bugs: bool,
 }
 
 fn main() -> ExitCode {
     let Some(arguments) = parse(std::env::args().skip(1)) else {
-        eprintln!("usage: sim [--seeds N] [--first SEED] | sim --seed SEED");
+        eprintln!("usage: sim [--bugs] [--seeds N] [--first SEED] | sim --seed SEED");
         return ExitCode::FAILURE;
     };
+    if arguments.bugs {
+        return bugs::table(arguments.seeds);
+    }
     let started = Instant::now();
     let (mut steps, mut commits) = (0, 0);
     for seed in arguments.first..arguments.first + arguments.seeds {
@@ -67,6 +77,10 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
         let mut value = || words.next()?.parse().ok();
         match word.as_str() {
             "--seeds" => arguments.seeds = value()?,
+            "--bugs" => {
+                arguments.bugs = true;
+                continue;
+            }
             "--first" => arguments.first = value()?,
             "--seed" => {
                 (arguments.first, arguments.seeds, arguments.trace) = (value()?, 1, true);

@@ -1,0 +1,23 @@
+//! Entries that the disk knows to be damaged.
+
+use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, Storage};
+
+use crate::cluster::{self, Member, hard_state, stage_config, storage_of};
+
+/// A node with a damaged entry keeps the length of its log when it votes, and does not campaign.
+#[test]
+fn a_damaged_entry_is_neither_forgotten_nor_led_with() {
+    let mut storage = storage_of(&[1, 2, 3], &[1, 1, 1], hard_state(1, None, 0));
+    storage.damage(Index(2));
+    let mut member = Member::new(stage_config(1), storage);
+    assert_eq!(member.node.campaign(), Err(CampaignError::Faulty { index: Index(2) }));
+    let last = EntryId::new(1, 1);
+    let sent = member.hear(2, 2, Body::RequestVote { last, transfer: false });
+    assert_eq!(cluster::granted(&sent[0].body), Some(false));
+    // Nothing from the damaged entry on is acknowledged.
+    let prev = EntryId::new(1, 3);
+    let sent =
+        member.hear(3, 3, Body::Append { prev, commit: Index(0), entries: Entries::default() });
+    assert!(matches!(sent[0].body, Body::AppendRejected { damaged: true, .. }), "{sent:?}");
+    assert_eq!(member.node.storage().last_index(), Index(3));
+}
