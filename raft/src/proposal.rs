@@ -29,6 +29,19 @@ pub enum Proposed {
     },
 }
 
+impl Proposed {
+    /// Returns what became of the proposal, when `applied` is the entry that stands at its index:
+    /// whether it is this one. `None` if the entry stands elsewhere, or if the proposal was forwarded.
+    pub fn outcome(&self, applied: EntryId) -> Option<bool> {
+        match self {
+            Proposed::Appended { last } if last.index == applied.index => {
+                Some(last.term == applied.term || crate::mutant!("answer_by_index"))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<S: Storage> Raft<S> {
     /// Takes proposals, all or none.
     pub(crate) fn propose(

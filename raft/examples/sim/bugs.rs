@@ -230,7 +230,7 @@ const KNOWN: &[Bug] = &[
     ),
     (
         "a client answered by index alone",
-        &[("answer_by_index", "simulation", "no_seed_violates_a_guarantee")],
+        &[("answer_by_index", "paper", "clients::an_index_alone_says_nothing")],
     ),
     (
         "the quota of proposals leaks",

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rand::RngExt;
 use rand::seq::IndexedRandom;
 use tinykv_raft::confchange::{Change, Step, Transition};
-use tinykv_raft::{EntryId, NodeId, Proposed, Snapshot, Storage};
+use tinykv_raft::{EntryId, NodeId, Snapshot, Storage};
 
 use super::invariants::Check;
 use super::options::{NODES, pick};
@@ -48,9 +48,9 @@ pub(crate) fn propose(world: &mut World, id: u64) {
     let batch = (first..first + count).map(command);
     if let Some(node) = &mut world.member(id).node
         // A refusal is an answer like another.
-        && let Ok(Proposed::Appended { last }) = node.propose_batch(batch)
+        && let Ok(proposed) = node.propose_batch(batch)
     {
-        world.invariants.answers.proposed(id, last, command(first + count - 1));
+        world.invariants.answers.proposed(id, proposed, command(first + count - 1));
     }
 }
 
