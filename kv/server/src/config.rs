@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use clap::Parser;
 
 pub use file::ConfigError;
-pub use values::{Address, EngineKind, LogFormat, Period, PoolKind, Size, Sync};
+pub use values::{
+    Address, EngineKind, LogFormat, Members, OptionalAddress, Period, PoolKind, Size, Sync,
+};
 
 /// The configuration of a server.
 #[derive(Clone, Debug, Parser)]
@@ -118,6 +120,73 @@ pub struct Config {
     /// How long a stopping server waits for requests in flight.
     #[arg(long, value_name = "TIME", default_value = "10s")]
     pub shutdown_grace: Period,
+
+    /// The stores of the cluster, and where each listens for the others:
+    /// `1=HOST:PORT,2=HOST:PORT,3=HOST:PORT`, the same at each; empty for a store that stands alone.
+    #[arg(long, value_name = "MEMBERS", default_value = "")]
+    pub cluster: Members,
+
+    /// Which of them this store is.
+    #[arg(long, value_name = "ID", default_value = "0")]
+    pub store_id: u64,
+
+    /// The number of the cluster; stores with another one are refused.
+    #[arg(long, value_name = "N", default_value = "1")]
+    pub cluster_id: u64,
+
+    /// Where to listen for other stores; empty for the address in `cluster`.
+    #[arg(long, value_name = "HOST:PORT", default_value = "")]
+    pub peer_addr: OptionalAddress,
+
+    /// Where clients reach `addr` from elsewhere; empty where that is the same.
+    #[arg(long, value_name = "HOST:PORT", default_value = "")]
+    pub advertise_addr: OptionalAddress,
+
+    /// How long a tick of raft takes.
+    #[arg(long, value_name = "TIME", default_value = "50ms")]
+    pub raft_tick: Period,
+
+    /// After how many ticks without a leader a store stands for election, at least; at most twice
+    /// as many.
+    #[arg(long, value_name = "N", default_value = "10", value_parser = values::count(3, 10_000))]
+    pub raft_election_ticks: usize,
+
+    /// After how many ticks a leader says that it lives.
+    #[arg(long, value_name = "N", default_value = "2", value_parser = values::count(1, 1000))]
+    pub raft_heartbeat_ticks: usize,
+
+    /// How long a request waits for a leader and a majority before it fails.
+    #[arg(long, value_name = "TIME", default_value = "5s")]
+    pub request_timeout: Period,
+}
+
+impl Config {
+    /// Whether the store is one of a cluster.
+    #[must_use]
+    pub fn is_clustered(&self) -> bool {
+        !self.cluster.0.is_empty()
+    }
+
+    /// Checks what no value shows alone.
+    fn check(&self) -> Result<(), String> {
+        if !self.is_clustered() {
+            return match self.store_id {
+                0 => Ok(()),
+                _ => Err("--store-id needs --cluster, which names the others".to_owned()),
+            };
+        }
+        if !self.cluster.0.contains_key(&self.store_id) {
+            let ids: Vec<String> = self.cluster.0.keys().map(u64::to_string).collect();
+            return Err(format!("--cluster needs --store-id, one of {}", ids.join(", ")));
+        }
+        if self.raft_heartbeat_ticks >= self.raft_election_ticks {
+            return Err("raft-heartbeat-ticks must be less than raft-election-ticks".to_owned());
+        }
+        if self.raft_tick.0.is_zero() || self.request_timeout.0.is_zero() {
+            return Err("raft-tick and request-timeout must be more than 0".to_owned());
+        }
+        Ok(())
+    }
 }
 
 impl Default for Config {

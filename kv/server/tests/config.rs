@@ -117,3 +117,16 @@ fn flags_are_checked_too() {
         assert!(matches!(parse(wrong), Err(ConfigError::Flags(_))), "{wrong:?}");
     }
 }
+
+#[test]
+fn a_cluster_needs_a_store_that_is_in_it() {
+    let list = "--cluster=1=a:1,2=b:2,3=c:3";
+    assert_eq!(config(&[list, "--store-id=2"]).cluster.0[&2], "b:2");
+    assert!(!config(&[]).is_clustered());
+    let wrong = |flags: &[&str]| parse(flags).unwrap_err().to_string();
+    assert_eq!(wrong(&[list]), "--cluster needs --store-id, one of 1, 2, 3");
+    assert_eq!(wrong(&["--store-id=2"]), "--store-id needs --cluster, which names the others");
+    assert!(wrong(&["--cluster=1=a"]).contains("write ID=HOST:PORT"));
+    let ticks = [list, "--store-id=1", "--raft-heartbeat-ticks=10"];
+    assert!(wrong(&ticks).contains("must be less"), "{}", wrong(&ticks));
+}

@@ -54,6 +54,9 @@ pub enum ConfigError {
         /// What is wrong.
         reason: String,
     },
+    /// Values that do not go together.
+    #[error("{0}")]
+    Together(String),
 }
 
 /// The part of a message that names the nearest key.
@@ -75,6 +78,7 @@ pub(super) fn request(args: &[String]) -> Result<Request, ConfigError> {
         matches = parse(&all).map_err(flags)?;
         line = CommandLine::from_arg_matches(&matches).map_err(flags)?;
     }
+    line.config.check().map_err(ConfigError::Together)?;
     if line.print_config {
         return Ok(Request::Print(print::print(&matches)));
     }

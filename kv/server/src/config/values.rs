@@ -1,5 +1,6 @@
 //! The types of configuration values, and their limits.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -39,6 +40,66 @@ impl fmt::Display for Address {
             Address::Off => f.write_str("off"),
             Address::At(address) => f.write_str(address),
         }
+    }
+}
+
+/// An address that may be left out: `HOST:PORT` or nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OptionalAddress(pub Option<String>);
+
+impl FromStr for OptionalAddress {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<OptionalAddress, String> {
+        match text.parse::<Address>() {
+            _ if text.is_empty() => Ok(OptionalAddress(None)),
+            Ok(Address::At(address)) => Ok(OptionalAddress(Some(address))),
+            Ok(Address::Off) => Err("leave it empty instead".to_owned()),
+            Err(reason) => Err(reason),
+        }
+    }
+}
+
+impl fmt::Display for OptionalAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_deref().unwrap_or_default())
+    }
+}
+
+/// The stores of a cluster and where they listen for each other: `1=HOST:PORT,2=HOST:PORT`. Empty:
+/// no cluster.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Members(pub BTreeMap<u64, String>);
+
+/// The most stores of a cluster that is configured by hand.
+const MEMBERS_MAX: usize = 64;
+
+impl FromStr for Members {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Members, String> {
+        let mut members = BTreeMap::new();
+        for part in text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
+            let wrong =
+                || format!("{part:?} is no member: write ID=HOST:PORT, like 1=127.0.0.1:20161");
+            let (id, address) = part.split_once('=').ok_or_else(wrong)?;
+            let id = id.trim().parse().ok().filter(|id| *id > 0).ok_or_else(wrong)?;
+            let Ok(Address::At(address)) = address.trim().parse() else { return Err(wrong()) };
+            if members.insert(id, address).is_some() {
+                return Err(format!("there are two members with id {id}"));
+            }
+        }
+        if members.len() > MEMBERS_MAX {
+            return Err(format!("a cluster has at most {MEMBERS_MAX} members here"));
+        }
+        Ok(Members(members))
+    }
+}
+
+impl fmt::Display for Members {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<String> = self.0.iter().map(|(id, at)| format!("{id}={at}")).collect();
+        f.write_str(&parts.join(","))
     }
 }
 
@@ -236,6 +297,19 @@ mod tests {
         for bad in ["", "6380", ":6380", "a:", "a:65536", "a:-1", "::1:7", "[x]:1", "a b:1", "On"] {
             assert!(bad.parse::<Address>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn members() {
+        let members: Members = "2=b:2, 1=127.0.0.1:1,".parse().unwrap();
+        assert_eq!(members.to_string(), "1=127.0.0.1:1,2=b:2");
+        assert_eq!("".parse::<Members>(), Ok(Members::default()));
+        for bad in ["1", "0=a:1", "a=a:1", "1=off", "1=a", "1=a:1,1=b:1", "-1=a:1"] {
+            assert!(bad.parse::<Members>().is_err(), "{bad:?}");
+        }
+        assert_eq!("".parse(), Ok(OptionalAddress(None)));
+        assert_eq!("a:1".parse(), Ok(OptionalAddress(Some("a:1".to_owned()))));
+        assert!("off".parse::<OptionalAddress>().is_err());
     }
 
     #[test]
