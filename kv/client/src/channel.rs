@@ -40,6 +40,11 @@ impl Channel {
         }
     }
 
+    /// Whether there is an open connection.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open().is_some()
+    }
+
     /// The open connection, if there is one.
     fn open(&self) -> Option<Arc<Connection>> {
         self.current.lock().clone().filter(|connection| connection.is_open())

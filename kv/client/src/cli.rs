@@ -53,7 +53,7 @@ const GLOBAL: &str = "Global options";
 /// What holds for every subcommand.
 #[derive(Clone, clap::Args)]
 struct Global {
-    /// The server's native address, HOST:PORT
+    /// The server's native address, HOST:PORT; of a cluster some, HOST:PORT,HOST:PORT
     #[arg(
         long,
         env = "TINYKV_ADDR",
@@ -159,13 +159,15 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
             .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// Checks that an address is HOST:PORT.
+/// Checks that an address is HOST:PORT, or several.
 fn address(text: &str) -> Result<String, String> {
-    match text.rsplit_once(':') {
-        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
-            Ok(text.to_owned())
-        }
-        _ => Err("an address is HOST:PORT, like 127.0.0.1:20160".to_owned()),
+    let is_address = |text: &str| match text.rsplit_once(':') {
+        Some((host, port)) => !host.is_empty() && port.parse::<u16>().is_ok(),
+        None => false,
+    };
+    match text.split(',').all(is_address) {
+        true => Ok(text.to_owned()),
+        false => Err("an address is HOST:PORT, like 127.0.0.1:20160".to_owned()),
     }
 }
 
@@ -191,10 +193,11 @@ mod tests {
 
     #[test]
     fn an_address_has_a_host_and_a_port() {
-        for good in ["127.0.0.1:1", "localhost:20160", "[::1]:20160"] {
+        for good in ["127.0.0.1:1", "localhost:20160", "[::1]:20160", "a:1,b:2"] {
             assert_eq!(address(good).as_deref(), Ok(good));
         }
-        for bad in ["", "localhost", ":1", "h:", "h:x", "h:65536", "invalid-addr"] {
+        for bad in ["", "localhost", ":1", "h:", "h:x", "h:65536", "invalid-addr", "a:1,", "a:1,b"]
+        {
             assert!(address(bad).is_err(), "{bad}");
         }
     }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mutant::mutant;
@@ -10,14 +9,20 @@ use proto::{Message, Request, Response};
 use tokio::time::Instant;
 
 use crate::backoff::Backoff;
-use crate::channel::Channel;
 use crate::connect::{Connect, Tcp};
-use crate::connection::Failure;
+use crate::connection::{Connection, Failure};
 use crate::error::{Cause, Error, Result};
 use crate::options::Options;
 use crate::raw::Raw;
+use crate::servers::{Server, Servers};
 
-/// A client of one server. Cloning it is cheap and shares its connections.
+/// How often one request follows a server that names another one.
+const REDIRECTS_MAX: u32 = 8;
+
+/// A client of one server or of a cluster. Cloning it is cheap and shares its connections.
+///
+/// Of a cluster it finds the server that is in charge: one that is not names the one that is, and
+/// one that cannot be reached is left for the next.
 ///
 /// Requests of one client may be carried out in any order: what must come later has to wait for
 /// the answer of what must come first. Dropping the future of a request gives its answer up;
@@ -28,12 +33,9 @@ pub struct Client {
 }
 
 struct Inner {
-    address: String,
     connector: Box<dyn Connect>,
     options: Options,
-    channels: Vec<Channel>,
-    /// Counts requests, to go round the channels.
-    turn: AtomicUsize,
+    servers: Servers,
 }
 
 /// How far a request is when its time runs out.
@@ -47,10 +49,11 @@ enum Stage {
 }
 
 impl Client {
-    /// Connects to the server at `address`, which is `HOST:PORT`.
+    /// Connects to the server at `address`, which is `HOST:PORT`, or to the first of several that
+    /// answers: `HOST:PORT,HOST:PORT`.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] after one failed attempt, [`Error::Protocol`] if something else
+    /// [`Error::Unreachable`] after one failed attempt at each, [`Error::Protocol`] if something else
     /// than a tinykv server answers, [`Error::Invalid`] for options that break a rule.
     pub async fn connect(address: impl Into<String>, options: Options) -> Result<Client> {
         Client::connect_with(Tcp, address, options).await
@@ -66,15 +69,18 @@ impl Client {
         options: Options,
     ) -> Result<Client> {
         options.validate()?;
-        let inner = Inner {
-            address: address.into(),
-            connector: Box::new(connector),
-            channels: (0..options.connections).map(|_| Channel::new(&options)).collect(),
-            options,
-            turn: AtomicUsize::new(0),
-        };
-        inner.channels[0].connection(&*inner.connector, &inner.address, &inner.options).await?;
-        Ok(Client { inner: Arc::new(inner) })
+        let servers = Servers::new(&address.into(), &options)?;
+        let inner = Inner { connector: Box::new(connector), servers, options };
+        let mut result = Ok(());
+        for _ in 0..inner.servers.len() {
+            let server = inner.servers.current();
+            result = inner.connection(&server).await.map(drop);
+            match &result {
+                Ok(()) => break,
+                Err(_) => inner.servers.leave(&server),
+            }
+        }
+        result.map(|()| Client { inner: Arc::new(inner) })
     }
 
     /// The raw API on the column family `default`.
@@ -101,7 +107,12 @@ impl Client {
         let attempts = self.attempts(&message, writes, &mut stage);
         match tokio::time::timeout_at(Instant::now() + timeout, attempts).await {
             Ok(result) => result,
-            Err(_) => Err(self.expired(stage, writes, timeout)),
+            Err(_) => {
+                let server = self.inner.servers.current();
+                // Requests that come now may find another one that answers.
+                self.inner.servers.leave(&server);
+                Err(expired(stage, &server, writes, timeout))
+            }
         }
     }
 
@@ -112,70 +123,106 @@ impl Client {
         writes: bool,
         stage: &mut Stage,
     ) -> Result<Response> {
-        let Inner { address, connector, options, channels, turn } = &*self.inner;
+        let Inner { options, servers, .. } = &*self.inner;
         let mut backoff = Backoff::new(options.backoff_min, options.backoff_max);
-        let mut last = None;
-        for attempt in 0.. {
+        let (mut last, mut redirects, mut retries) = (None, 0, 0);
+        loop {
             *stage = Stage::Connecting(last.take());
-            let channel = &channels[turn.fetch_add(1, Ordering::Relaxed) % channels.len()];
-            let error = match channel.connection(&**connector, address, options).await {
+            let server = servers.current();
+            let error = match self.attempt(&server, message, writes, stage).await {
+                Ok(response) => return Ok(response),
                 Err(error) => error,
-                Ok(connection) => {
-                    *stage = Stage::Waiting(None);
-                    let slot = connection.slot().await;
-                    *stage = Stage::Sent;
-                    match slot.call(message).await {
-                        Ok(response) => return Ok(response),
-                        Err(failure) => self.error(failure, writes),
-                    }
-                }
             };
-            if !error.may_repeat() || attempt == options.retries {
+            if let Error::Redirect { address: Some(address), .. } = &error
+                && redirects < REDIRECTS_MAX
+                && servers.follow(&server, address)
+            {
+                redirects += 1;
+                continue;
+            }
+            let may_ask_another = matches!(error, Error::Redirect { .. }) && servers.len() > 1;
+            if !(error.may_repeat() || may_ask_another) || retries == options.retries {
                 return Err(error);
             }
-            *stage = Stage::Waiting(Some(error.clone()));
+            retries += 1;
             let asked = match &error {
                 Error::Retry { after, .. } => *after,
-                _ => Duration::ZERO,
+                _ => {
+                    servers.leave(&server);
+                    Duration::ZERO
+                }
             };
+            *stage = Stage::Waiting(Some(error.clone()));
             tokio::time::sleep(backoff.next().max(asked)).await;
             last = Some(error);
         }
-        unreachable!("the loop ends at the last retry")
     }
 
-    /// Sorts the failure of one attempt by what the caller can do.
-    fn error(&self, failure: Failure, writes: bool) -> Error {
-        match failure {
-            Failure::TooLarge(reason) => Error::Invalid(reason),
-            Failure::Refused(error) => Error::from_server(error),
-            Failure::Lost { sent: false, cause } => Error::Unfinished { cause },
-            Failure::Lost { cause, .. } if writes && !mutant!("sent-writes-repeated") => {
-                Error::Undetermined { cause }
-            }
-            Failure::Lost { cause: Cause::Protocol { reason }, .. } => self.protocol(reason),
-            Failure::Lost { cause: Cause::Server(error), .. } => Error::from_server(error),
-            Failure::Lost { cause, .. } => Error::Unfinished { cause },
-        }
+    /// Sends a request to one server, once. Where there are more servers, one that does not answer
+    /// a request without effect is given up before the time of the request is over.
+    async fn attempt(
+        &self,
+        server: &Server,
+        message: &Message,
+        writes: bool,
+        stage: &mut Stage,
+    ) -> Result<Response> {
+        let connection = self.inner.connection(server).await?;
+        *stage = Stage::Waiting(None);
+        let slot = connection.slot().await;
+        *stage = Stage::Sent;
+        let call = slot.call(message);
+        let timeout = self.inner.options.attempt_timeout;
+        let outcome = if writes || self.inner.servers.len() == 1 {
+            call.await
+        } else {
+            let silent = |_| Error::Unfinished { cause: Cause::Deadline { timeout } };
+            tokio::time::timeout(timeout, call).await.map_err(silent)?
+        };
+        outcome.map_err(|failure| error(failure, &server.address, writes))
     }
 
     /// An answer that is not understood, to a request without effect.
     pub(crate) fn protocol(&self, reason: String) -> Error {
-        Error::Protocol { address: self.inner.address.clone(), reason }
+        Error::Protocol { address: self.inner.servers.current().address.clone(), reason }
     }
+}
 
-    /// The error of a request whose time ran out at `stage`.
-    fn expired(&self, stage: Stage, writes: bool, timeout: Duration) -> Error {
-        match stage {
-            Stage::Connecting(Some(error)) | Stage::Waiting(Some(error)) => error,
-            Stage::Connecting(None) => Error::Unreachable {
-                address: self.inner.address.clone(),
-                source: Arc::new(io::ErrorKind::TimedOut.into()),
-            },
-            Stage::Sent if writes => Error::Undetermined { cause: Cause::Deadline { timeout } },
-            Stage::Sent | Stage::Waiting(None) => {
-                Error::Unfinished { cause: Cause::Deadline { timeout } }
-            }
+impl Inner {
+    /// A connection to a server.
+    async fn connection(&self, server: &Server) -> Result<Arc<Connection>> {
+        server.channel().connection(&*self.connector, &server.address, &self.options).await
+    }
+}
+
+/// Sorts the failure of one attempt by what the caller can do.
+fn error(failure: Failure, address: &str, writes: bool) -> Error {
+    match failure {
+        Failure::TooLarge(reason) => Error::Invalid(reason),
+        Failure::Refused(error) => Error::from_server(error),
+        Failure::Lost { sent: false, cause } => Error::Unfinished { cause },
+        Failure::Lost { cause, .. } if writes && !mutant!("sent-writes-repeated") => {
+            Error::Undetermined { cause }
+        }
+        Failure::Lost { cause: Cause::Protocol { reason }, .. } => {
+            Error::Protocol { address: address.to_owned(), reason }
+        }
+        Failure::Lost { cause: Cause::Server(error), .. } => Error::from_server(error),
+        Failure::Lost { cause, .. } => Error::Unfinished { cause },
+    }
+}
+
+/// The error of a request whose time ran out at `stage`.
+fn expired(stage: Stage, server: &Server, writes: bool, timeout: Duration) -> Error {
+    match stage {
+        Stage::Connecting(Some(error)) | Stage::Waiting(Some(error)) => error,
+        Stage::Connecting(None) => Error::Unreachable {
+            address: server.address.clone(),
+            source: Arc::new(io::ErrorKind::TimedOut.into()),
+        },
+        Stage::Sent if writes => Error::Undetermined { cause: Cause::Deadline { timeout } },
+        Stage::Sent | Stage::Waiting(None) => {
+            Error::Unfinished { cause: Cause::Deadline { timeout } }
         }
     }
 }

@@ -21,7 +21,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// | `Protocol` | no, or it has no effect | check the address and the versions |
 ///
 /// [`Options::retries`](crate::Options::retries) repeats `Retry`, `Unreachable` and `Unfinished`
-/// before they get here.
+/// before they get here. A `Redirect` that names a server is followed; one that names none is
+/// repeated where there are several servers to ask.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -16,7 +16,8 @@
 //!
 //! ```text
 //!  raw         makes a typed request, checks the type of the answer
-//!  client      deadline, retries, which of its connections
+//!  client      deadline, retries
+//!  servers     which server is in charge, which of its connections
 //!  channel     (re)connects, with growing pauses that are spread by chance
 //!  connection  ids, requests in flight, many frames in one write, answers in any order
 //!  connect     TCP, or a pipe in tests
@@ -27,7 +28,7 @@
 //! itself; nothing that a server sends panics, or is taken beyond
 //! [`Options::frame_bytes_max`].
 //!
-//! Left out: routing to several stores. A [`Client`] is the client of one.
+//! Left out: routing by key. A [`Client`] asks the one server of a cluster that is in charge.
 
 mod backoff;
 mod channel;
@@ -37,6 +38,7 @@ mod connection;
 mod error;
 mod options;
 mod raw;
+mod servers;
 
 pub use client::Client;
 pub use connect::{Connect, Connecting, Stream, Tcp};

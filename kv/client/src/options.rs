@@ -15,6 +15,8 @@ pub struct Options {
     pub timeout: Duration,
     /// How long one attempt to connect may take.
     pub connect_timeout: Duration,
+    /// How long one of several servers has to answer a read, before another one is asked.
+    pub attempt_timeout: Duration,
     /// How often a request that surely was not carried out is sent again.
     pub retries: u32,
     /// The pause before the first retry or reconnect; each further one doubles it.
@@ -37,6 +39,7 @@ impl Default for Options {
             in_flight_max: 1024,
             timeout: Duration::from_secs(5),
             connect_timeout: Duration::from_secs(2),
+            attempt_timeout: Duration::from_secs(1),
             retries: 10,
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_secs(1),
@@ -61,6 +64,7 @@ impl Options {
             ),
             (!self.timeout.is_zero(), "timeout must be more than 0"),
             (!self.connect_timeout.is_zero(), "connect_timeout must be more than 0"),
+            (!self.attempt_timeout.is_zero(), "attempt_timeout must be more than 0"),
             (!self.keepalive.is_zero(), "keepalive must be more than 0"),
             (self.backoff_min <= self.backoff_max, "backoff_min must not exceed backoff_max"),
             (

@@ -44,6 +44,9 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The configuration asks for what this build cannot do.
+    #[error("this build cannot run a store of a cluster: leave --cluster out")]
+    Cluster,
     /// The system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[from] io::Error),
@@ -82,6 +85,9 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub fn start(config: Config) -> Result<Running, StartError> {
+        if config.is_clustered() {
+            return Err(StartError::Cluster);
+        }
         let metrics = Arc::new(Metrics::default());
         let pool_options =
             PoolOptions { threads: config.read_pool_threads, jobs_max: config.max_inflight };

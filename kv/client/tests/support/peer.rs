@@ -35,7 +35,7 @@ pub(crate) fn pipes() -> (Pipes, Dock) {
 }
 
 impl Connect for Pipes {
-    fn connect<'a>(&'a self, _address: &'a str) -> Connecting<'a> {
+    fn connect<'a>(&'a self, address: &'a str) -> Connecting<'a> {
         Box::pin(async move {
             self.attempts.lock().unwrap().push(Instant::now());
             let refuse = |left: usize| left.checked_sub(1);
@@ -43,7 +43,7 @@ impl Connect for Pipes {
                 return Err(io::ErrorKind::ConnectionRefused.into());
             }
             let (near, far) = tokio::io::duplex(1 << 20);
-            let _ = self.peers.send(Peer::new(far));
+            let _ = self.peers.send(Peer::new(far, address));
             let (reader, writer) = tokio::io::split(near);
             Ok(Stream { reader: Box::new(reader), writer: Box::new(writer) })
         })
@@ -90,13 +90,17 @@ pub(crate) async fn connect(pipes: Pipes) -> Result<Client> {
 /// The server's end of a connection.
 pub(crate) struct Peer {
     stream: DuplexStream,
+    /// The address to which the client connected.
+    #[allow(dead_code, reason = "not every suite needs it")]
+    pub(crate) address: String,
     decoder: FrameDecoder,
     input: BytesMut,
 }
 
 impl Peer {
-    fn new(stream: DuplexStream) -> Peer {
-        Peer { stream, decoder: FrameDecoder::default(), input: BytesMut::new() }
+    fn new(stream: DuplexStream, address: &str) -> Peer {
+        let address = address.to_owned();
+        Peer { stream, address, decoder: FrameDecoder::default(), input: BytesMut::new() }
     }
 
     /// The next message and its id; none once the client hung up.
