@@ -285,12 +285,12 @@ impl<S: Storage> Node<S> {
     fn note_writing(&mut self, ready: &mut Ready) {
         let state = &self.raft.state;
         let id = state.id();
-        let pending = state.log.pending_snapshot().map(|snapshot| snapshot.last.index);
+        let snapshot = ready.snapshot.as_ref().map(|snapshot| snapshot.last.index);
         let unstable = state.log.has_unstable();
-        let attests = unstable || pending.is_some() || !ready.repaired.is_empty();
+        let attests = unstable || snapshot.is_some() || !ready.repaired.is_empty();
         if attests && (ready.has_writes() || !ready.promises.is_empty()) {
             let last = unstable.then(|| state.log.last());
-            ready.report = Some(WriteReport { term: state.term, last, snapshot: pending });
+            ready.report = Some(WriteReport { term: state.term, last, snapshot });
         }
         let mut own = ready.promises.iter().filter(|message| message.to == id).cloned();
         let first = own.next();

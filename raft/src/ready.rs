@@ -56,7 +56,7 @@ pub struct WriteReport {
     pub term: Term,
     /// The log's last entry when the portion was handed out, if any entry was not durable then.
     pub last: Option<EntryId>,
-    /// The snapshot that was not durable then.
+    /// The last index of the portion's snapshot.
     pub snapshot: Option<Index>,
 }
 

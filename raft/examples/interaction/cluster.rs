@@ -8,8 +8,8 @@ mod member;
 
 use tinykv_raft::confchange::{Change, Transition};
 use tinykv_raft::{
-    Config, Membership, Message, NodeId, ProposeError, ReadMode, RoleKind, SendPolicy, Snapshot,
-    StepError,
+    CampaignError, Config, Membership, Message, NodeId, ProposeError, ReadMode, RoleKind,
+    SendPolicy, Snapshot, StepError,
 };
 
 use super::confchange::parse_steps;
@@ -20,7 +20,9 @@ use member::{Flight, Member};
 
 /// Levels of log lines, of which only the last matters here: it silences all output.
 const LEVELS: [&str; 6] = ["DEBUG", "INFO", "WARN", "ERROR", "FATAL", "NONE"];
+const DEBUG: usize = 0;
 const INFO: usize = 1;
+const WARN: usize = 2;
 const ERROR: usize = 3;
 const NONE: usize = 5;
 
@@ -90,10 +92,16 @@ impl Cluster {
         match directive.command.as_str() {
             "_breakpoint" => Ok(()),
             "add-nodes" => self.add_nodes(directive),
-            "campaign" => self.observed(directive, |node| {
-                // What stands against a campaign is a log line elsewhere.
-                let _ = node.campaign();
-            }),
+            "campaign" => {
+                // What stands against a campaign is a log line elsewhere, and so is its beginning.
+                let level = match self.member(directive.first_id()?)?.node.campaign() {
+                    Ok(()) => INFO,
+                    Err(CampaignError::AlreadyLeader) => DEBUG,
+                    Err(_) => WARN,
+                };
+                self.output.logs(level);
+                Ok(())
+            }
             "compact" => self.compact(directive),
             "deliver-msgs" => self.deliver_messages(directive),
             "process-ready" => self.each(directive, "handling Ready", Cluster::process_ready),
@@ -154,9 +162,11 @@ impl Cluster {
         action: impl FnOnce(&mut member::Node),
     ) -> Result<(), String> {
         let node = &mut self.member(directive.first_id()?)?.node;
-        let before = (node.term(), node.role(), node.leader());
+        let before = (node.term(), node.role(), node.leader(), node.has_ready());
         action(node);
-        if before != (node.term(), node.role(), node.leader()) {
+        let after = (node.term(), node.role(), node.leader(), node.has_ready());
+        // A pre-candidate that asks again stays what it is, but has something to send.
+        if before != after && !node.is_leader() {
             self.output.logs(INFO);
         }
         Ok(())
@@ -252,12 +262,14 @@ impl Cluster {
         };
         let (from, to) = (id("from")?, id("to")?);
         let node = &mut self.member(from)?.node;
-        let forwards = !node.is_leader() && node.leader().is_some();
+        let level = match (node.role(), node.leader()) {
+            (RoleKind::Leader, _) if from == to => Some(DEBUG),
+            (RoleKind::Leader, _) | (RoleKind::Follower, None) => Some(INFO),
+            _ => None,
+        };
         // Whether it worked shows in who leads.
         let _ = node.transfer_leader(NodeId(to));
-        if !forwards {
-            self.output.logs(INFO);
-        }
+        level.into_iter().for_each(|level| self.output.logs(level));
         Ok(())
     }
 
@@ -278,7 +290,7 @@ impl Cluster {
         let node = &mut self.member(id)?.node;
         node.report_unreachable(NodeId(lost));
         if node.is_leader() {
-            self.output.logs(0);
+            self.output.logs(DEBUG);
         }
         Ok(())
     }
@@ -301,7 +313,7 @@ impl Cluster {
         let [id, data] = &directive.arguments[..] else { return Err("one payload needed".into()) };
         let data = Bytes::copy_from_slice(data.key.as_bytes());
         let node = &mut self.member(number(&id.key)?)?.node;
-        node.propose(data).map(drop).map_err(|_| "raft proposal dropped".to_owned())
+        node.propose(data).map(drop).map_err(dropped)
     }
 
     fn propose_change(&mut self, directive: &Directive) -> Result<(), String> {
@@ -312,21 +324,33 @@ impl Cluster {
             Some("explicit") => Transition::JointExplicit,
             Some(other) => return Err(format!("unknown transition {other}")),
         };
+        let valued = directive.arguments.iter().filter(|argument| !argument.values.is_empty());
+        if let Some(other) = valued
+            .map(|argument| &argument.key)
+            .find(|key| !["v1", "transition"].contains(&key.as_str()))
+        {
+            return Err(format!("unknown command {other}"));
+        }
         let steps = parse_steps(&directive.input)?;
         if v1 && (steps.len() > 1 || transition != Transition::Auto) {
             return Err("v1 conf change can only have one operation and no transition".to_owned());
         }
         let context = Bytes::from_static(if v1 { describe::V1 } else { b"" });
         let change = Change { transition, steps, context };
-        let node = &mut self.member(directive.first_id()?)?.node;
-        match node.propose_change(change) {
+        let member = self.member(directive.first_id()?)?;
+        match member.node.propose_change(change.clone()) {
             // The scripts expect a change that is refused to become an empty entry.
             Err(ProposeError::Change(_)) => {
-                let proposed = node.propose(Bytes::new());
+                let proposed = member.node.propose(Bytes::new());
                 self.output.logs(INFO);
-                proposed.map(drop).map_err(|_| "raft proposal dropped".to_owned())
+                proposed.map(drop).map_err(dropped)
             }
-            other => other.map(drop).map_err(|_| "raft proposal dropped".to_owned()),
+            // They expect a follower to forward it, like a command.
+            Err(ProposeError::NotLeader { leader }) if member.node.role() == RoleKind::Follower => {
+                member.forward(leader, change);
+                Ok(())
+            }
+            other => other.map(drop).map_err(dropped),
         }
     }
 
@@ -436,7 +460,11 @@ impl Cluster {
                 Err(StepError::PeerNotFound) => {
                     self.output.line(&StepError::PeerNotFound.to_string());
                 }
-                Err(StepError::Propose(_)) => self.output.line("raft proposal dropped"),
+                Err(StepError::Propose(ProposeError::Change(_))) => {
+                    // As if it had been proposed here.
+                    let _ = self.member(id)?.node.propose(Bytes::new());
+                }
+                Err(StepError::Propose(error)) => self.output.line(&dropped(error)),
                 // Others are log lines elsewhere.
                 _ => {}
             }
@@ -463,7 +491,7 @@ impl Cluster {
         loop {
             let mut done = true;
             for id in ids {
-                if self.member(*id)?.node.has_ready() {
+                if self.member(*id)?.has_ready() {
                     self.titled(*id, "handling Ready", Cluster::process_ready)?;
                     done = false;
                 }
@@ -503,6 +531,11 @@ impl Cluster {
             }
         }
     }
+}
+
+/// What is said of any proposal that was not taken.
+fn dropped(_: ProposeError) -> String {
+    "raft proposal dropped".to_owned()
 }
 
 /// The options of the scripts' nodes, but for what `add-nodes` says.

@@ -9,7 +9,7 @@ use tinykv_raft::confchange::{self, Diff, Step};
 use tinykv_raft::{ChangeError, Index, Membership, NodeId, Progress};
 
 use super::describe;
-use super::script::{Directive, number};
+use super::script::Directive;
 
 /// A membership and what a leader would know about its members.
 #[derive(Default)]
@@ -67,7 +67,11 @@ pub(crate) fn parse_steps(input: &str) -> Result<Vec<Step>, String> {
         if characters.as_str().is_empty() {
             return Err(format!("unknown token {token}"));
         }
-        let id = || number(characters.as_str()).map(NodeId);
+        let id = || {
+            let digits = characters.as_str();
+            let bad = |_| format!("strconv.ParseUint: parsing \"{digits}\": invalid syntax");
+            digits.parse().map(NodeId).map_err(bad)
+        };
         match kind {
             'v' => Ok(Step::AddVoter(id()?)),
             'l' => Ok(Step::AddLearner(id()?)),

@@ -79,11 +79,14 @@ fn quoted(data: &[u8]) -> String {
     for character in String::from_utf8_lossy(data).chars() {
         match character {
             '"' | '\\' => text.extend(['\\', character]),
-            '\n' => text.push_str("\\n"),
-            '\t' => text.push_str("\\t"),
-            '\r' => text.push_str("\\r"),
-            control if control.is_control() => {
+            '\x07'..='\r' => {
+                text.extend(['\\', b"abtnvfr"[character as usize - 7].into()]);
+            }
+            control if control.is_ascii_control() => {
                 write!(text, "\\x{:02x}", u32::from(control)).expect("a string can be written")
+            }
+            control if control.is_control() => {
+                write!(text, "\\u{:04x}", u32::from(control)).expect("a string can be written")
             }
             other => text.push(other),
         }
@@ -165,9 +168,14 @@ pub(crate) fn message(message: &Message) -> String {
         }
         _ => {}
     }
+    // Elsewhere this message comes from the node that shall lead.
+    let from = match message.body {
+        Body::TransferLeader { target } => target,
+        _ => message.from,
+    };
     format!(
         "{:x}->{:x} {} Term:{} Log:{}/{}{rest}",
-        message.from.0,
+        from.0,
         message.to.0,
         kind(&message.body),
         message.term,

@@ -8,8 +8,9 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
+use tinykv_raft::confchange::Change;
 use tinykv_raft::{
-    Config, ConfigError, Entries, Entry, HardState, Index, InitialState, MemStorage, Message,
+    Body, Config, ConfigError, Entries, Entry, HardState, Index, InitialState, MemStorage, Message,
     NodeId, Payload, Ready, Snapshot, StepError, Storage, StorageError, Term,
 };
 
@@ -62,8 +63,8 @@ pub(crate) struct Member {
     pub(crate) config: Config,
     append_work: VecDeque<AppendWork>,
     apply_work: VecDeque<ApplyWork>,
-    /// A snapshot that was handed out and is not reported as written.
-    writing_snapshot: Option<Snapshot>,
+    /// Membership changes that this node passes on to its leader, which the library does not.
+    forwarded: Vec<Message>,
 }
 
 impl Flight {
@@ -98,8 +99,22 @@ impl Member {
             config,
             append_work: VecDeque::new(),
             apply_work: VecDeque::new(),
-            writing_snapshot: None,
+            forwarded: Vec::new(),
         })
+    }
+
+    pub(crate) fn has_ready(&self) -> bool {
+        self.node.has_ready() || !self.forwarded.is_empty()
+    }
+
+    /// Passes a membership change on to the leader.
+    pub(crate) fn forward(&mut self, leader: NodeId, change: Change) {
+        self.forwarded.push(Message {
+            from: self.node.id(),
+            to: leader,
+            term: Term(0),
+            body: Body::Propose { payloads: vec![Payload::Change(change.into())] },
+        });
     }
 
     pub(crate) fn has_append_work(&self) -> bool {
@@ -117,9 +132,7 @@ impl Member {
     /// Takes a portion of work; returns how it is shown and what is sent at once.
     pub(crate) fn process_ready(&mut self) -> Result<(String, Vec<Flight>), String> {
         let mut ready = self.node.ready();
-        if let Some(snapshot) = &ready.snapshot {
-            self.writing_snapshot = Some(snapshot.clone());
-        }
+        ready.messages.append(&mut self.forwarded);
         let mut flights: Vec<Flight> = ready.messages.drain(..).map(Flight::of).collect();
         let mut shown: Vec<String> = flights.iter().map(|flight| flight.text.clone()).collect();
         if self.config.async_writes {
@@ -182,8 +195,7 @@ impl Member {
             return responses;
         };
         let last = report.last.unwrap_or_default();
-        let snapshot = self.writing_snapshot.as_ref().filter(|_| report.snapshot.is_some());
-        let snapshot = snapshot.map_or(String::new(), |snapshot| {
+        let snapshot = ready.snapshot.as_ref().map_or(String::new(), |snapshot| {
             format!("\n  Snapshot: {}", describe::snapshot(snapshot))
         });
         responses.push(Flight {
@@ -249,7 +261,12 @@ impl Member {
 
     pub(crate) fn compact(&mut self, index: u64) -> Result<(), String> {
         let log = &mut self.node.storage_mut().log;
-        log.compact(Index(index)).map_err(|error| error.to_string())
+        log.compact(Index(index)).map_err(|error| match error {
+            StorageError::Compacted { .. } => {
+                "requested index is unavailable due to compaction".to_owned()
+            }
+            other => other.to_string(),
+        })
     }
 
     pub(crate) fn raft_log(&self) -> String {
