@@ -5,7 +5,8 @@
 //! - [`frame`]: the native protocol. A [`Frame`](frame::Frame) carries a [`Message`] with a
 //!   request id, so that a connection can be pipelined and answered out of order.
 //! - [`resp`]: the protocol of Redis, versions 2 and 3.
-//! - [`peer_frame`]: what stores say to each other, with a checksum.
+//! - [`peer_frame`]: what stores say to each other, with a checksum; [`peer`] is what a message
+//!   of a region is.
 //!
 //! The codecs are sans-IO: bytes go in through a `BytesMut`, values come out, and nothing here
 //! knows a socket. Invariants of all of them: feeding a byte at a time yields what feeding all
@@ -17,6 +18,7 @@
 pub mod error;
 pub mod frame;
 pub mod message;
+pub mod peer;
 pub mod peer_frame;
 pub mod raw;
 pub mod resp;

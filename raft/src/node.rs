@@ -413,6 +413,11 @@ impl<S: Storage> Node<S> {
         self.raft.state.log.applied()
     }
 
+    /// Returns the last entry of a snapshot that was taken and is not durable yet.
+    pub fn pending_snapshot(&self) -> Option<EntryId> {
+        self.raft.state.log.pending_snapshot().map(|snapshot| snapshot.last)
+    }
+
     /// Returns the membership as of the applied index.
     pub fn membership(&self) -> &Membership {
         &self.raft.state.membership

@@ -1,0 +1,317 @@
+//! Takes messages of peers. Whatever they are, nothing here panics.
+
+use mutant::mutant;
+use proto::peer::{self, Epoch, PeerBody, PeerMessage, Region, RegionId, SnapshotChunk};
+use raft::{Body, EntryId, Message, NodeId, StepError};
+
+use super::Store;
+use crate::applier::Task;
+use crate::format::{self, LocalState};
+use crate::open;
+use crate::peer::Peer;
+use crate::snapshot::{Incoming, Take};
+use crate::storage::Start;
+
+/// The most peers that a region remembers without knowing them.
+const STRANGERS_MAX: usize = 64;
+
+/// Bytes that an entry may have beyond the limit of commands: its own head.
+const ENTRY_SLACK_BYTES: u64 = 4096;
+
+impl<R> Store<R> {
+    /// Takes a message from a peer. One that is stale, misdirected or senseless changes nothing.
+    pub fn step(&mut self, message: PeerMessage) {
+        if self.deliver(message).is_none() {
+            self.metrics.messages_refused += 1;
+        }
+    }
+
+    /// Takes a message; none if it is not taken.
+    fn deliver(&mut self, message: PeerMessage) -> Option<()> {
+        let region = message.region;
+        if message.to.store != self.config.store || region == RegionId(0) {
+            return None;
+        }
+        if let Some(tombstone) = self.tombstones.get(&region)
+            && message.to.id <= tombstone.peer.id
+            && !self.peers.contains_key(&region)
+        {
+            self.tell_if_gone(&message);
+            return None;
+        }
+        let peer = match self.peers.get(&region) {
+            None => self.create(&message)?,
+            Some(peer) => peer,
+        };
+        if peer.me.id != message.to.id {
+            return self.for_another(&message);
+        }
+        if message.from.id == peer.me.id {
+            return None;
+        }
+        if let PeerBody::Gone = message.body {
+            return self.told_gone(&message);
+        }
+        let is_stranger = peer.is_initialised() && peer.region.peer(message.from.id).is_none();
+        if is_stranger && message.epoch.conf_ver < peer.region.epoch.conf_ver {
+            // It was a member once. What it says may be of the past, and it may not know.
+            self.tell_if_gone(&message);
+            return None;
+        }
+        let peer = self.peers.get_mut(&region)?;
+        if peer.region.peer(message.from.id).is_none()
+            && (peer.strangers.len() < STRANGERS_MAX
+                || peer.strangers.contains_key(&message.from.id))
+        {
+            peer.strangers.insert(message.from.id, message.from);
+        }
+        let from = message.from.id;
+        match message.body {
+            PeerBody::Raft(raft) => self.step_raft(region, from, raft),
+            PeerBody::Chunk(chunk) => self.take_chunk(region, message.from, &chunk),
+            PeerBody::ChunkAck { snapshot, next } => self.chunk_acked(region, from, snapshot, next),
+            PeerBody::SnapshotRefused { snapshot } => {
+                let is_ours = peer.outgoing.get(&from).is_some_and(|it| it.snapshot == snapshot);
+                if is_ours {
+                    peer.outgoing.remove(&from);
+                    peer.node.report_snapshot(from, false);
+                    self.metrics.snapshots_given_up += 1;
+                    self.dirty.insert(region);
+                }
+                Some(())
+            }
+            PeerBody::Gone => None,
+        }
+    }
+
+    /// Gives a message to the raft group.
+    fn step_raft(&mut self, region: RegionId, from: NodeId, message: Message) -> Option<()> {
+        // A snapshot comes in chunks, since without them it would be an empty promise.
+        if message.from != from || matches!(message.body, Body::Snapshot(_)) {
+            return None;
+        }
+        let limit = self.config.entry_bytes_max as u64 + ENTRY_SLACK_BYTES;
+        if let Body::Append { entries, .. } = &message.body
+            && let Some(entry) = entries.iter().find(|entry| entry.size_bytes() > limit)
+        {
+            let bytes = entry.size_bytes();
+            self.alarm(region, format!("an entry of {bytes} bytes is over this store's limit"));
+            return None;
+        }
+        let peer = self.peers.get_mut(&region)?;
+        let result = peer.node.step(message);
+        self.dirty.insert(region);
+        match result {
+            Ok(()) => Some(()),
+            Err(error @ (StepError::Violation { .. } | StepError::Storage(_))) => {
+                self.alarm(region, error.to_string());
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
+    /// Makes a peer for a first message, where that is safe; see [`crate::Store`]'s page.
+    ///
+    /// It is made only by what a leader or a candidate sends, and under an id that this store never
+    /// had: one who forgot what it promised under the same id would promise the opposite. It has no
+    /// members, so it cannot campaign, until the leader has sent a snapshot or the first entries.
+    fn create(&mut self, message: &PeerMessage) -> Option<&Peer> {
+        let region = message.region;
+        let begins = match &message.body {
+            PeerBody::Raft(raft) => {
+                raft.body.is_from_leader() || matches!(raft.body, Body::RequestVote { .. })
+            }
+            PeerBody::Chunk(chunk) => chunk.number == 0,
+            _ => false,
+        };
+        if !begins || message.to.id == NodeId(0) || self.destroying.contains(&region) {
+            return None;
+        }
+        let gone = Region { id: region, ..Region::default() };
+        let local = LocalState { peer: message.to, tombstone: false, region: gone };
+        let peer = open::peer(self, local.clone(), Start::default(), EntryId::default()).ok()?;
+        let group = format::group(region);
+        self.batch.clean(group);
+        self.batch.put(group, format::LOCAL_KEY, format::pack(&local));
+        self.out.must_sync = true;
+        self.tombstones.remove(&region);
+        self.peers.insert(region, peer);
+        self.peers.get(&region)
+    }
+
+    /// A message for another peer than the one that is here.
+    fn for_another(&mut self, message: &PeerMessage) -> Option<()> {
+        let peer = self.peers.get(&message.region)?;
+        // A newer peer of this store was added, so this one was removed; it is told by the sender's
+        // epoch, which is beyond what this one knows.
+        if message.to.id > peer.me.id
+            && peer.region.epoch.conf_ver < message.epoch.conf_ver
+            && peer.is_initialised()
+        {
+            self.destroy(message.region);
+        } else {
+            self.tell_if_gone(message);
+        }
+        None
+    }
+
+    /// Tells the sender that it was removed, if it asks for votes and this store is sure.
+    fn tell_if_gone(&mut self, message: &PeerMessage) {
+        let PeerBody::Raft(raft) = &message.body else { return };
+        if !matches!(raft.body, Body::RequestVote { .. } | Body::RequestPreVote { .. }) {
+            return;
+        }
+        let known = match (self.peers.get(&message.region), self.tombstones.get(&message.region)) {
+            (Some(peer), _) => &peer.region,
+            (None, Some(tombstone)) => &tombstone.region,
+            (None, None) => return,
+        };
+        // What is removed stays so, but only an epoch after the sender's says that it is.
+        let is_gone = !known.peers.is_empty()
+            && known.peer(message.from.id).is_none()
+            && message.epoch.conf_ver < known.epoch.conf_ver
+            && message.epoch != Epoch::default();
+        if is_gone {
+            let (from, to) = (message.to, message.from);
+            let (region, epoch) = (message.region, known.epoch);
+            self.out.messages.push(PeerMessage { region, from, to, epoch, body: PeerBody::Gone });
+        }
+    }
+
+    /// This peer is told that it was removed.
+    fn told_gone(&mut self, message: &PeerMessage) -> Option<()> {
+        let peer = self.peers.get(&message.region)?;
+        if message.epoch.conf_ver > peer.region.epoch.conf_ver && peer.is_initialised() {
+            self.destroy(message.region);
+        }
+        Some(())
+    }
+
+    /// Takes a chunk of a snapshot.
+    fn take_chunk(
+        &mut self,
+        region: RegionId,
+        from: peer::Peer,
+        chunk: &SnapshotChunk,
+    ) -> Option<()> {
+        let snapshot = chunk.snapshot;
+        let is_known = |incoming: &Incoming| {
+            let news = chunk.number == 0 && chunk.message.is_some();
+            incoming.from == from.id
+                && incoming.snapshot == snapshot
+                && !(news
+                    && Incoming::begin(from.id, region, chunk)
+                        .is_some_and(|it| it.meta != incoming.meta))
+        };
+        let peer = self.peers.get(&region)?;
+        if !peer.incoming.as_ref().is_some_and(is_known) {
+            if peer.staged.as_ref().is_some_and(|it| it.snapshot == snapshot) {
+                return Some(());
+            }
+            if !self.begin_receiving(region, from, chunk)? {
+                self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
+                return Some(());
+            }
+        }
+        let peer = self.peers.get_mut(&region)?;
+        let incoming = peer.incoming.as_mut()?;
+        let taken = incoming.take(chunk);
+        let (number, next) = (chunk.number, incoming.next);
+        match taken {
+            Take::Ignore => {}
+            Take::Refuse => {
+                peer.incoming = None;
+                self.out.tasks.push(Task::Unstage { region, snapshot });
+                self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
+                return None;
+            }
+            Take::Keep | Take::Complete(_) => {
+                let data = chunk.data.clone();
+                self.out.tasks.push(Task::Stage { region, snapshot, number, data });
+            }
+        }
+        self.reply(region, from, PeerBody::ChunkAck { snapshot, next });
+        if let Take::Complete(message) = taken {
+            self.snapshot_arrived(region, *message);
+        }
+        Some(())
+    }
+
+    /// Begins to receive a snapshot; none if the chunk is no beginning, false if it is refused.
+    fn begin_receiving(
+        &mut self,
+        region: RegionId,
+        from: peer::Peer,
+        chunk: &SnapshotChunk,
+    ) -> Option<bool> {
+        let incoming = Incoming::begin(from.id, region, chunk)?;
+        let receiving = self.peers.values().filter(|peer| peer.incoming.is_some()).count();
+        let new = &incoming.meta.state.region;
+        let overlaps = |peer: &Peer| {
+            let other = &peer.region;
+            let apart = !new.end.is_empty() && new.end <= other.start
+                || !other.end.is_empty() && other.end <= new.start;
+            other.id != region && peer.is_initialised() && !apart
+        };
+        let overlaps = self.peers.values().any(overlaps);
+        let peer = self.peers.get_mut(&region)?;
+        let is_news = incoming.meta.last.index > peer.applied.index
+            && peer.installing.is_none()
+            && new.peer(peer.me.id).is_some();
+        let is_full = peer.incoming.is_none() && receiving >= self.config.snapshots_max;
+        if !is_news || is_full || overlaps || peer.staged.is_some() {
+            return Some(false);
+        }
+        if let Some(old) = peer.incoming.replace(incoming) {
+            self.out.tasks.push(Task::Unstage { region, snapshot: old.snapshot });
+        }
+        Some(true)
+    }
+
+    /// All chunks of a snapshot are there: raft decides.
+    fn snapshot_arrived(&mut self, region: RegionId, message: Message) {
+        let Some(peer) = self.peers.get_mut(&region) else { return };
+        let Some(incoming) = peer.incoming.take() else { return };
+        let (snapshot, last) = (incoming.snapshot, incoming.meta.last);
+        peer.staged = Some(incoming.meta);
+        let _ = peer.node.step(message);
+        self.dirty.insert(region);
+        let takes = peer.node.pending_snapshot() == Some(last);
+        if !takes {
+            // It knew all that already, or has a newer leader.
+            peer.staged = None;
+            self.out.tasks.push(Task::Unstage { region, snapshot });
+        }
+    }
+
+    fn chunk_acked(
+        &mut self,
+        region: RegionId,
+        from: NodeId,
+        snapshot: u64,
+        next: u32,
+    ) -> Option<()> {
+        let peer = self.peers.get_mut(&region)?;
+        let outgoing = peer.outgoing.get_mut(&from).filter(|it| it.snapshot == snapshot)?;
+        if outgoing.acked(next) {
+            peer.outgoing.remove(&from);
+            peer.node.report_snapshot(from, true);
+            self.metrics.snapshots_sent += 1;
+            self.dirty.insert(region);
+        } else {
+            self.out.chunks.extend(outgoing.next_task());
+        }
+        Some(())
+    }
+
+    /// Sends an answer to a peer.
+    fn reply(&mut self, region: RegionId, to: peer::Peer, body: PeerBody) {
+        let Some(peer) = self.peers.get(&region) else { return };
+        if mutant!("chunks-unacknowledged") {
+            return;
+        }
+        let (from, epoch) = (peer.me, peer.region.epoch);
+        self.out.messages.push(PeerMessage { region, from, to, epoch, body });
+    }
+}
