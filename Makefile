@@ -115,7 +115,7 @@ $(INTEROP_NODE)/redis:
 	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
 
 # What takes long. CI runs short forms.
-.PHONY: mutants book course-docs
+.PHONY: mutants book course-docs fuzz
 
 KILLS ?= 100
 
@@ -125,6 +125,13 @@ kill-test: ## kill -9 a loaded server again and again, and look for what was ack
 bench-redis: ## compare with redis-server under redis-benchmark (RUNS=9 SYNCS=always PIPELINES=1 and the like)
 	$(CARGO) build --release --package tinykv-server
 	kv/server/bench/redis.sh
+
+FUZZ_SECONDS ?= 60
+fuzz: ## run each fuzz target for FUZZ_SECONDS (needs: rustup toolchain install nightly; cargo install --locked cargo-fuzz)
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || { echo 'cargo-fuzz is missing: cargo install --locked cargo-fuzz'; exit 1; }
+	@for folder in proto kv/wal; do for target in $$(cd $$folder && $(CARGO) +nightly fuzz list); do \
+	  (cd $$folder && mkdir -p fuzz/corpus/$$target && $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target \
+	    $$(ls -d fuzz/seeds/$$target 2>/dev/null) -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
 
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)
