@@ -35,6 +35,8 @@ pub(crate) struct Appender {
     unsynced: bool,
     /// Whether the last block says that all before it is durable and holds nothing itself.
     marked: bool,
+    /// Bytes that `purge` may rewrite: see [`crate::Options::rewrite_percent`].
+    pub(crate) rewrite_credit: u64,
     /// Segments of earlier runs to seal once the cut is final.
     unsealed: Vec<(SegmentFile, Seal)>,
 }
@@ -46,7 +48,8 @@ impl Appender {
         segment: SegmentFile,
         unsealed: Vec<(SegmentFile, Seal)>,
     ) -> Appender {
-        Appender { store, tail, segment, unsynced: false, marked: true, unsealed }
+        let rewrite_credit = store.options.rewrite_bytes_max;
+        Appender { store, tail, segment, unsynced: false, marked: true, rewrite_credit, unsealed }
     }
 
     /// The segment that is written to.
@@ -82,6 +85,7 @@ impl Appender {
         }
         self.tail.advance(&block);
         self.marked = block.header.items == 0;
+        self.earn_rewrite_credit(block.bytes.len() as u64);
         count(&store.counters.batches, count_batches);
         count(&store.counters.blocks, 1);
         count(&store.counters.block_bytes, block.bytes.len() as u64);
@@ -104,6 +108,27 @@ impl Appender {
             self.seal_old();
         }
         Ok(lsn)
+    }
+
+    fn earn_rewrite_credit(&mut self, written: u64) {
+        let options = &self.store.options;
+        let earned = written * u64::from(options.rewrite_percent) / 100;
+        self.rewrite_credit = (self.rewrite_credit + earned).min(options.rewrite_bytes_max);
+    }
+
+    /// Makes everything up to a block durable, which it may be already.
+    pub(crate) fn sync_to(&mut self, lsn: Lsn) -> Result<Lsn> {
+        let (synced, last) = {
+            let state = self.store.state.read();
+            (state.synced, state.written)
+        };
+        if lsn <= synced {
+            return Ok(synced);
+        }
+        if lsn > last {
+            return Err(Error::NotWritten { lsn, last });
+        }
+        self.sync()
     }
 
     /// Makes everything written durable.
@@ -134,8 +159,11 @@ impl Appender {
     }
 
     fn sync_data(&mut self) -> Result<()> {
-        count(&self.store.counters.syncs, 1);
-        if let Err(source) = self.segment.file.sync_data() {
+        let fs = &self.store.dir.fs;
+        let before = fs.now();
+        let synced = self.segment.file.sync_data();
+        self.store.counters.synced(fs.now().saturating_sub(before));
+        if let Err(source) = synced {
             if mutant!("wal-sync-error-swallowed") {
                 return Ok(());
             }

@@ -56,6 +56,18 @@ impl Dir {
         Ok((segments, leftovers))
     }
 
+    /// The segments of a log that must be there.
+    pub(crate) fn existing(&self) -> Result<Vec<SegmentId>> {
+        let no_log = || Error::NoLog(self.path.clone());
+        match self.fs.list(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(no_log()),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(no_log()),
+            _ => {}
+        }
+        let (ids, _) = self.list()?;
+        if ids.is_empty() { Err(no_log()) } else { Ok(ids) }
+    }
+
     pub(crate) fn segment_path(&self, id: SegmentId) -> PathBuf {
         self.path.join(id.name())
     }

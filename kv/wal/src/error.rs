@@ -17,7 +17,7 @@ pub enum Error {
     #[error("the log failed before and is closed; restart to recover what is on the disk")]
     Poisoned,
     /// Reading, writing or syncing failed.
-    #[error("{what}: {source}")]
+    #[error("cannot {what}")]
     Io {
         /// What was tried, with the file's name.
         what: String,
@@ -33,10 +33,21 @@ pub enum Error {
     #[error("too much waits to be written; try again")]
     Busy,
     /// Another process, or another part of this one, has the log open.
-    #[error("the log in {0} is open elsewhere")]
+    #[error("the log in {} is in use", .0.display())]
     Locked(PathBuf),
 
     // Reject: the caller asked for something impossible.
+    /// The folder holds no log, or does not exist.
+    #[error("there is no write-ahead log in {}", .0.display())]
+    NoLog(PathBuf),
+    /// A position that nothing was written to yet.
+    #[error("nothing is written at {lsn} yet; the log ends at {last}")]
+    NotWritten {
+        /// What was asked for.
+        lsn: Lsn,
+        /// The last block.
+        last: Lsn,
+    },
     /// An option has no sense.
     #[error("option {name}: {why}")]
     InvalidOption {
@@ -100,7 +111,7 @@ pub enum Error {
         term: u64,
     },
     /// The entry's bytes are as written, but its type does not accept them.
-    #[error("{group}: the entry at index {index} cannot be decoded: {source}")]
+    #[error("{group}: the entry at index {index} cannot be decoded")]
     Entry {
         /// The group.
         group: GroupId,
@@ -135,7 +146,10 @@ pub enum Error {
         after: Lsn,
     },
     /// Two files claim to be the same segment.
-    #[error("two files are segment {seq}: {first} and {second}; remove the wrong one")]
+    #[error(
+        "two files are segment {seq}: {} and {}; remove the wrong one",
+        first.display(), second.display()
+    )]
     DuplicateSegment {
         /// The segment's number.
         seq: u32,
@@ -145,7 +159,7 @@ pub enum Error {
         second: PathBuf,
     },
     /// A file's content is that of another segment or of another store.
-    #[error("{path} is not what its name says: {why}")]
+    #[error("{} is not what its name says: {why}", path.display())]
     WrongSegment {
         /// The file.
         path: PathBuf,

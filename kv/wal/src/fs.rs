@@ -19,6 +19,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use choose::{Choose, Enumerate, Seeded};
 pub use damage::Damage;
@@ -65,6 +66,12 @@ pub trait Fs: Debug + Send + Sync + 'static {
     /// Takes the exclusive lock file `path`, creating it if needed; fails with `WouldBlock` if
     /// another holder, in this process or another, has it. Dropping the lock releases it.
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DirLock>>;
+
+    /// The time since some fixed moment, for measuring how long the disk takes. Always zero where
+    /// there is no disk.
+    fn now(&self) -> Duration {
+        Duration::ZERO
+    }
 }
 
 /// An open file. All methods take `&self`: readers and a writer may share the handle.

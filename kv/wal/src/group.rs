@@ -77,6 +77,9 @@ struct TermStart {
     term: u64,
 }
 
+/// Entries and their terms by index.
+type Strays = BTreeMap<u64, (Slot, u64)>;
+
 /// The state of one group.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Group {
@@ -88,7 +91,7 @@ pub(crate) struct Group {
     /// Sorted by key.
     keys: Vec<KeyValue>,
     /// Entries with a hole before them, during replay only.
-    strays: BTreeMap<u64, (Slot, u64)>,
+    strays: Option<Box<Strays>>,
 }
 
 impl Group {
@@ -129,7 +132,7 @@ impl Group {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.slots.is_empty() && self.keys.is_empty() && self.strays.is_empty()
+        self.slots.is_empty() && self.keys.is_empty() && self.strays.is_none()
     }
 
     /// The heap and own bytes of this group.
@@ -156,6 +159,7 @@ impl Group {
         }
         let end = self.first + self.slots.len() as u64;
         if index == end {
+            self.make_room();
             self.slots.push_back(slot);
             if self.terms.last().is_none_or(|run| run.term != term) {
                 self.terms.push(TermStart { first: index, term });
@@ -171,9 +175,20 @@ impl Group {
             let old = std::mem::replace(&mut self.slots[(index - self.first) as usize], slot);
             usage.sub(old.seq, old.bytes());
         } else {
-            if let Some((old, _)) = self.strays.insert(index, (slot, term)) {
+            let strays = self.strays.get_or_insert_default();
+            if let Some((old, _)) = strays.insert(index, (slot, term)) {
                 usage.sub(old.seq, old.bytes());
             }
+        }
+    }
+
+    /// An idle group has one entry, and many groups are idle: room for one more is enough then.
+    fn make_room(&mut self) {
+        if self.slots.is_empty() && self.slots.capacity() == 0 {
+            self.slots.reserve_exact(1);
+        }
+        if self.terms.is_empty() && self.terms.capacity() == 0 {
+            self.terms.reserve_exact(1);
         }
     }
 
@@ -205,22 +220,23 @@ impl Group {
     }
 
     fn drop_strays(&mut self, drop: impl Fn(u64) -> bool, usage: &mut Usage) {
-        self.strays.retain(|index, (slot, _)| {
+        let Some(strays) = &mut self.strays else { return };
+        strays.retain(|index, (slot, _)| {
             let dropped = drop(*index);
             if dropped {
                 usage.sub(slot.seq, slot.bytes());
             }
             !dropped
         });
+        if strays.is_empty() {
+            self.strays = None;
+        }
     }
 
     /// Moves the strays to their places at the end of replay. Gives the indexes that are missing
     /// between entries; they are filled with entries known to be lost, of the term before them.
     pub(crate) fn settle(&mut self, usage: &mut Usage) -> Vec<u64> {
-        if self.strays.is_empty() {
-            return Vec::new();
-        }
-        let mut all = std::mem::take(&mut self.strays);
+        let Some(mut all) = self.strays.take() else { return Vec::new() };
         for (index, term, slot) in self.entries() {
             all.insert(index, (slot, term));
         }
@@ -228,7 +244,7 @@ impl Group {
         self.terms.clear();
         let mut missing = Vec::new();
         let mut before: Option<(u64, u64, u32)> = None;
-        for (index, (slot, term)) in all {
+        for (index, (slot, term)) in *all {
             if let Some((end, term, seq)) = before {
                 for hole in end..index.min(end.saturating_add(HOLE_MAX)) {
                     let lost = Slot::new(seq, 0, Stored { len: 0, crc: 0, lz4: false }, true);
@@ -252,7 +268,12 @@ impl Group {
                 let old = std::mem::replace(&mut self.keys[at], new);
                 usage.sub(old.seq, old.bytes());
             }
-            Err(at) => self.keys.insert(at, new),
+            Err(at) => {
+                if self.keys.is_empty() {
+                    self.keys.reserve_exact(1);
+                }
+                self.keys.insert(at, new);
+            }
         }
     }
 

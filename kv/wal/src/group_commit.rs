@@ -12,10 +12,7 @@ mod queue;
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
-
-use parking_lot::{Condvar, Mutex};
 
 use crate::appender::{Appender, Durability};
 use crate::batch::{LogBatch, Ops};
@@ -29,6 +26,8 @@ use crate::purge::PurgeReport;
 use crate::reader::WalReader;
 use crate::recovery::RecoveryReport;
 use crate::store::Store;
+use crate::sync::thread::{self, JoinHandle};
+use crate::sync::{Condvar, Mutex};
 use crate::wal::open;
 use queue::{Notify, Queue, Request, Waiter, echo};
 
@@ -129,7 +128,10 @@ impl<E: WalEntry> SharedWal<E> {
     }
 
     /// Hands in a batch; `done` is called, in another thread, once it is written as asked, or
-    /// refused. Batches handed in one after another are written in this order.
+    /// refused. Batches handed in one after another are written and answered in this order.
+    ///
+    /// The next commit waits for `done`, which therefore must be quick, and must not itself wait
+    /// for the log: it may submit, but not write or sync.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::TooLarge`], [`Error::Poisoned`]: at once, and `done` is dropped.
@@ -159,6 +161,16 @@ impl<E: WalEntry> SharedWal<E> {
         self.owner.shared.appender.lock().sync()
     }
 
+    /// Makes everything up to a block durable, and gives the last block that is. Costs nothing
+    /// where it is durable already; those who ask together share a sync.
+    ///
+    /// # Errors
+    /// As [`crate::Wal::sync_to`].
+    pub fn sync_to(&self, lsn: Lsn) -> Result<Lsn> {
+        let synced = self.synced_lsn();
+        if lsn <= synced { Ok(synced) } else { self.owner.shared.appender.lock().sync_to(lsn) }
+    }
+
     /// Frees old segments as [`crate::Wal::purge`] does. Writers get their turn in between.
     ///
     /// # Errors
@@ -168,7 +180,7 @@ impl<E: WalEntry> SharedWal<E> {
         let plan = appender.lock().plan_purge();
         let mut report = PurgeReport { blocked_by: plan.blocked_by, ..PurgeReport::default() };
         for group in plan.rewrite {
-            loop {
+            while report.rewritten_bytes < plan.budget {
                 match appender.lock().rewrite_some(group, plan.limit)? {
                     0 => break,
                     bytes => report.rewritten_bytes += bytes,
@@ -224,9 +236,18 @@ impl Shared {
             let group = self.queue.lock().take_group(bytes_max);
             let told = commit(&mut appender, group);
             drop(appender);
-            let go_on = self.pass_on(is_writer, told.len());
+            let told_count = told.len();
+            // Calls first: the next leader must not call before this one.
+            let mut waiters = Vec::new();
             for (notify, result) in told {
-                notify.tell(result);
+                match notify {
+                    Notify::Waiter(waiter) => waiters.push((waiter, result)),
+                    Notify::Call(call) => call(result),
+                }
+            }
+            let go_on = self.pass_on(is_writer, told_count);
+            for (waiter, result) in waiters {
+                waiter.done(result);
             }
             if !go_on {
                 return;
@@ -243,7 +264,7 @@ impl Shared {
                 return;
             }
             drop(queue);
-            std::thread::yield_now();
+            thread::yield_now();
         }
     }
 
@@ -305,49 +326,44 @@ impl Shared {
     }
 }
 
-/// Commits a group; gives what to tell each of it.
+/// Commits a group; gives what to tell each of it, in order.
 fn commit(appender: &mut Appender, group: Vec<Request>) -> Vec<(Notify, Result<Lsn>)> {
-    let mut told = Vec::with_capacity(group.len());
-    let mut accepted = Vec::with_capacity(group.len());
+    let mut checked = Vec::with_capacity(group.len());
     let mut batches = Vec::with_capacity(group.len());
     let mut durability = Durability::Deferred;
     {
         let state = appender.store.state.read();
         let mut bounds = Bounds::default();
         for request in group {
-            match state.index.check(&request.ops.items, &mut bounds) {
-                Ok(()) => {
-                    if request.durability == Durability::Synced {
-                        durability = Durability::Synced;
-                    }
-                    batches.push(request.ops);
-                    accepted.push(request.notify);
+            let fits = state.index.check(&request.ops.items, &mut bounds);
+            if fits.is_ok() {
+                if request.durability == Durability::Synced {
+                    durability = Durability::Synced;
                 }
-                Err(error) => told.push((request.notify, Err(error))),
+                batches.push(request.ops);
             }
+            checked.push((request.notify, fits));
         }
     }
-    if accepted.is_empty() {
-        return told;
-    }
-    match appender.commit(batches, durability) {
-        Ok(lsn) => told.extend(accepted.into_iter().map(|notify| (notify, Ok(lsn)))),
-        Err(error) => {
-            let mut echoed = echo(&error);
-            let mut first = Some(error);
-            for notify in accepted {
-                let again = echo(&echoed);
-                let error = first.take().unwrap_or_else(|| std::mem::replace(&mut echoed, again));
-                told.push((notify, Err(error)));
+    let mut committed =
+        if batches.is_empty() { Ok(Lsn(0)) } else { appender.commit(batches, durability) };
+    let mut answer = |fits: Result<()>| {
+        fits?;
+        match &mut committed {
+            Ok(lsn) => Ok(*lsn),
+            // The failure itself is told once.
+            Err(error) => {
+                let others = echo(error);
+                Err(std::mem::replace(error, others))
             }
         }
-    }
-    told
+    };
+    checked.into_iter().map(|(notify, fits)| (notify, answer(fits))).collect()
 }
 
 impl Owner {
     fn spawn(&self, name: &str, run: impl FnOnce() + Send + 'static) -> Result<()> {
-        let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(run);
         self.threads.lock().push(thread.map_err(Error::io(format!("start thread {name}")))?);
         Ok(())
     }
@@ -358,7 +374,7 @@ impl Drop for Owner {
         self.shared.queue.lock().stop = true;
         self.shared.work.notify_all();
         let mut threads = std::mem::take(&mut *self.threads.lock());
-        let here = std::thread::current().id();
+        let here = thread::current().id();
         // The writer first: it may still need segments. A callback that holds the last handle
         // drops it in the writer thread, which cannot wait for itself.
         while let Some(thread) = threads.pop() {
@@ -372,3 +388,6 @@ impl Drop for Owner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

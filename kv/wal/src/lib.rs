@@ -23,6 +23,7 @@ mod entry;
 mod error;
 mod id;
 mod options;
+mod sync;
 
 mod batch;
 mod block;
@@ -37,6 +38,7 @@ mod usage;
 
 mod appender;
 mod dir;
+mod entries;
 mod group_commit;
 mod metrics;
 mod pool;
@@ -44,6 +46,7 @@ mod purge;
 mod reader;
 mod recent;
 mod recovery;
+mod replay;
 mod rewrite;
 mod scrub;
 mod store;
@@ -57,15 +60,17 @@ pub use fs::{
 
 pub use appender::Durability;
 pub use batch::LogBatch;
+pub use entries::Entries;
 pub use entry::{DecodeError, RawEntry, WalEntry};
 pub use error::{Error, Result};
 pub use group_commit::SharedWal;
 pub use id::{GroupId, Lsn};
-pub use metrics::Metrics;
+pub use metrics::{Durations, Metrics};
 pub use options::{Options, TailPolicy};
 pub use purge::PurgeReport;
 pub use reader::WalReader;
 pub use recovery::{FaultyEntry, RecoveryReport};
+pub use replay::{Replayed, replay};
 pub use scrub::{Scrub, ScrubPosition};
-pub use tools::{dump, repair, verify};
+pub use tools::{dump, options_of, repair, verify};
 pub use wal::Wal;

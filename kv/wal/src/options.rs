@@ -50,6 +50,10 @@ pub struct Options {
     pub straggler_bytes_max: u64,
     /// What one `purge` rewrites at most.
     pub rewrite_bytes_max: u64,
+    /// How many bytes `purge` may rewrite for each hundred that are written, above a first
+    /// `rewrite_bytes_max`; so rewriting never takes more than a share of the disk. A log of twice
+    /// `purge_bytes` is rewritten all the same.
+    pub rewrite_percent: u32,
 }
 
 impl Default for Options {
@@ -70,6 +74,7 @@ impl Default for Options {
             purge_bytes: 1 << 30,
             straggler_bytes_max: 64 << 10,
             rewrite_bytes_max: 32 << 20,
+            rewrite_percent: 50,
         }
     }
 }

@@ -11,13 +11,12 @@
 use std::collections::VecDeque;
 use std::path::PathBuf;
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
 use crate::dir::{Dir, SegmentFile};
 use crate::error::{Error, Result};
 use crate::metrics::{Counters, count};
 use crate::options::Options;
 use crate::segment::{SegmentHeader, SegmentId};
+use crate::sync::{Condvar, Mutex, MutexGuard};
 use crate::tail::Seal;
 
 /// A segment without blocks.

@@ -33,13 +33,37 @@ pub(crate) struct PurgePlan {
     pub(crate) limit: u32,
     /// The groups that have something there.
     pub(crate) rewrite: Vec<GroupId>,
+    /// How many bytes to rewrite at most; what is left then waits for the next purge.
+    pub(crate) budget: u64,
     pub(crate) blocked_by: Vec<(GroupId, u32)>,
 }
 
-/// Plans a purge of the segments before `current`.
-pub(crate) fn plan(state: &State, current: u32, options: &Options) -> PurgePlan {
+/// Plans a purge of the segments before `current`, with so much credit for rewriting.
+pub(crate) fn plan(state: &State, current: u32, options: &Options, credit: u64) -> PurgePlan {
     let total: u64 = state.segments.values().map(|segment| segment.bytes).sum();
-    let limit = wanted_limit(state, current, total, options);
+    let wanted = wanted_limit(state, current, total, options);
+    if state.index.usage().oldest().is_none_or(|oldest| oldest >= wanted) {
+        // What is to go holds nothing: no need to look at every group.
+        return PurgePlan { limit: wanted, ..PurgePlan::default() };
+    }
+    let held = held_below(state, wanted);
+    // Twice the wanted size is the bound that no group may break.
+    let forced = total > 2 * options.purge_bytes;
+    let blocks = |(bytes, _): &(u64, u32)| *bytes > options.straggler_bytes_max;
+    let blocked_by: Vec<(GroupId, u32)> =
+        held.iter().filter(|(_, held)| blocks(held)).map(|(id, held)| (*id, held.1)).collect();
+    let free = match blocked_by.iter().map(|(_, oldest)| *oldest).min() {
+        Some(oldest) if !forced => oldest,
+        _ => wanted,
+    };
+    let budget = if forced { options.rewrite_bytes_max } else { credit };
+    let limit = affordable_limit(state, free, budget);
+    let rewrite = held.iter().filter(|(_, held)| held.1 < limit).map(|(id, _)| *id).collect();
+    PurgePlan { limit, rewrite, budget, blocked_by }
+}
+
+/// What each group has below a segment: bytes, and the oldest segment of them.
+fn held_below(state: &State, limit: u32) -> BTreeMap<GroupId, (u64, u32)> {
     let mut held: BTreeMap<GroupId, (u64, u32)> = BTreeMap::new();
     for (id, group) in state.index.groups() {
         let entries = group.entries().map(|(_, _, slot)| (slot.seq, slot.bytes()));
@@ -50,31 +74,34 @@ pub(crate) fn plan(state: &State, current: u32, options: &Options) -> PurgePlan 
             *oldest = seq.min(*oldest);
         }
     }
-    // Twice the wanted size is the bound that no group may break.
-    let forced = total > 2 * options.purge_bytes;
-    let blocks = |(bytes, _): &(u64, u32)| *bytes > options.straggler_bytes_max;
-    let blocked_by: Vec<(GroupId, u32)> =
-        held.iter().filter(|(_, held)| blocks(held)).map(|(id, held)| (*id, held.1)).collect();
-    let limit = match blocked_by.iter().map(|(_, oldest)| *oldest).min() {
-        Some(oldest) if !forced => oldest,
-        _ => limit,
-    };
-    let rewrite = held.iter().filter(|(_, held)| held.1 < limit).map(|(id, _)| *id).collect();
-    PurgePlan { limit, rewrite, blocked_by }
+    held
 }
 
-/// How far a purge should go: until the log is small enough, as long as that is cheap enough.
+/// How far a purge would go to make the log small enough.
 fn wanted_limit(state: &State, current: u32, total: u64, options: &Options) -> u32 {
     let mut left = total;
-    let mut cost = 0;
     let mut limit = state.first_seq;
     for (seq, segment) in state.segments.range(..current) {
+        if state.index.usage().of(*seq) > 0 && left <= options.purge_bytes {
+            break;
+        }
+        left -= segment.bytes;
+        limit = seq + 1;
+    }
+    limit
+}
+
+/// How far a purge comes with a budget: whole segments, but at least one that holds something, so
+/// that even a segment that holds more than the budget goes some day.
+fn affordable_limit(state: &State, free: u32, budget: u64) -> u32 {
+    let mut cost = 0;
+    let mut limit = state.first_seq;
+    for (seq, _) in state.segments.range(..free) {
         let live = state.index.usage().of(*seq);
-        if live > 0 && left <= options.purge_bytes || cost + live > options.rewrite_bytes_max {
+        if cost > 0 && cost + live > budget {
             break;
         }
         cost += live;
-        left -= segment.bytes;
         limit = seq + 1;
     }
     limit

@@ -251,7 +251,7 @@ fn run_len(wanted: &[Wanted]) -> usize {
 }
 
 /// Decompresses an entry. A length that LZ4 cannot reach is refused before memory is taken.
-fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unpack(bytes: &[u8]) -> Option<Vec<u8>> {
     let len = u32::from_le_bytes(bytes.get(..4)?.try_into().ok()?) as usize;
     if len > 255 * bytes.len() {
         return None;

@@ -33,7 +33,35 @@ impl Recent {
     pub(crate) fn get(&self, seq: u32, offset: u64) -> Option<(Arc<Vec<u8>>, usize)> {
         let after = self.blocks.partition_point(|(s, o, _)| (*s, *o) <= (seq, offset));
         let (found, start, block) = self.blocks.get(after.checked_sub(1)?)?;
+        if *found != seq {
+            return None;
+        }
         let at = usize::try_from(offset - *start).ok().filter(|at| *at < block.len())?;
-        (*found == seq).then(|| (Arc::clone(block), at))
+        Some((Arc::clone(block), at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_found_by_any_place_in_it_and_by_no_other() {
+        let mut recent = Recent::new(250);
+        recent.push(1, 8192, vec![1; 100]);
+        recent.push(1, 9000, vec![2; 100]);
+        let found = |recent: &Recent, seq, offset| {
+            recent.get(seq, offset).map(|(block, at)| (block[0], at))
+        };
+        assert_eq!(found(&recent, 1, 8192), Some((1, 0)));
+        assert_eq!(found(&recent, 1, 9099), Some((2, 99)));
+        assert_eq!(found(&recent, 1, 9100), None);
+        assert_eq!(found(&recent, 1, 100), None);
+        assert_eq!(found(&recent, 2, 100), None, "of a later segment, at a lower offset");
+        recent.push(2, 4096, vec![3; 100]);
+        assert_eq!(found(&recent, 1, 8192), None, "the oldest has gone");
+        assert_eq!(found(&recent, 2, 4100), Some((3, 4)));
+        recent.push(2, 8192, vec![4; 300]);
+        assert_eq!(found(&recent, 2, 8192), None, "too large");
     }
 }

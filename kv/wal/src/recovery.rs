@@ -30,8 +30,8 @@ use crate::tail::{End, Seal};
 use assemble::{Kept, assemble};
 use mutant::mutant;
 pub use report::{FaultyEntry, RecoveryReport};
-pub(crate) use scan::scan;
 use scan::{Found, Scan};
+pub(crate) use scan::{read_header, scan};
 
 /// A log that was read back.
 #[derive(Debug)]
@@ -60,6 +60,21 @@ pub(crate) fn recover(
     ids: &[SegmentId],
     given_up: &[(Lsn, Lsn)],
 ) -> Result<Recovered> {
+    let (scans, kept, first_seq) = judge_all(dir, options, ids, given_up)?;
+    sync_kept(&scans, &kept)?;
+    let damaged: Vec<Lsn> = scans.iter().flat_map(|scan| scan.only_in_footer.clone()).collect();
+    let mut recovered = replay(scans, kept, first_seq, options);
+    recovered.report.repaired.extend(damaged);
+    Ok(recovered)
+}
+
+/// Reads the segments and judges their blocks; gives the lowest segment that was not purged, too.
+pub(crate) fn judge_all(
+    dir: &Dir,
+    options: &Options,
+    ids: &[SegmentId],
+    given_up: &[(Lsn, Lsn)],
+) -> Result<(Vec<Scan>, Kept, u32)> {
     let scans = scan_all(dir, options, ids)?;
     for scan in &scans {
         check_identity(scan, options)?;
@@ -75,11 +90,7 @@ pub(crate) fn recover(
             confirmed => first_seq = confirmed.min(first_seq - 1),
         }
     };
-    sync_kept(&scans, &kept)?;
-    let damaged: Vec<Lsn> = scans.iter().flat_map(|scan| scan.only_in_footer.clone()).collect();
-    let mut recovered = replay(scans, kept, first_seq, options);
-    recovered.report.repaired.extend(damaged);
-    Ok(recovered)
+    Ok((scans, kept, first_seq))
 }
 
 /// Scans the segments, in as many threads as the options say.

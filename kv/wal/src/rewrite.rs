@@ -22,7 +22,8 @@ const CHUNK: u64 = 256 << 10;
 impl Appender {
     /// Plans a purge of all segments but the current one.
     pub(crate) fn plan_purge(&self) -> PurgePlan {
-        plan(&self.store.state.read(), self.seq(), &self.store.options)
+        let credit = self.rewrite_credit;
+        plan(&self.store.state.read(), self.seq(), &self.store.options, credit)
     }
 
     /// Rewrites a part of what a group has below `limit`; 0 if nothing is left.
@@ -55,6 +56,7 @@ impl Appender {
         }
         self.commit(vec![ops], Durability::Deferred)?;
         count(&self.store.counters.rewritten_bytes, bytes);
+        self.rewrite_credit = self.rewrite_credit.saturating_sub(bytes);
         Ok(bytes)
     }
 

@@ -6,8 +6,6 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use parking_lot::RwLock;
-
 use crate::dir::{Dir, SegmentFile};
 use crate::error::{Error, Result};
 use crate::fs::DirLock;
@@ -17,6 +15,7 @@ use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
 use crate::pool::Pool;
 use crate::recent::Recent;
+use crate::sync::RwLock;
 
 /// A log that is open.
 #[derive(Debug)]

@@ -12,19 +12,40 @@ use crate::fs::{Fs, OpenMode};
 use crate::id::Lsn;
 use crate::options::Options;
 use crate::record::{Item, RunKind};
-use crate::recovery::{RecoveryReport, recover, scan};
-use crate::wal::{lock, open};
+use crate::recovery::{RecoveryReport, read_header, recover, scan};
+use crate::wal::{lock_existing, open};
+
+/// The options of a log that is there, as far as its segments tell them: whose it is, and the
+/// sizes of the newest segment. The others are the usual ones.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::NoLog`], [`Error::DuplicateSegment`].
+pub fn options_of(fs: Arc<dyn Fs>, dir: &Path) -> Result<Options> {
+    let dir = Dir { fs, path: dir.to_owned() };
+    for id in dir.existing()?.into_iter().rev() {
+        let Some(header) = read_header(&dir.open(id, OpenMode::Read)?)? else { continue };
+        let found = Options {
+            store_id: header.store_id,
+            segment_bytes: header.segment_bytes,
+            block_align: u64::from(header.block_align),
+            ..Options::default()
+        };
+        if found.validate().is_ok() {
+            return Ok(found);
+        }
+    }
+    Ok(Options::default())
+}
 
 /// Reads and checks every block and entry of a log that nobody has open, and changes nothing.
 ///
 /// # Errors
-/// As [`crate::Wal::open`].
+/// As [`crate::Wal::open`]; [`Error::NoLog`].
 pub fn verify(fs: Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<RecoveryReport> {
     options.validate()?;
-    let _lock = lock(&*fs, dir)?;
     let dir = Dir { fs, path: dir.to_owned() };
+    let (ids, _lock) = lock_existing(&dir)?;
     let options = Options { verify_all: true, ..options.clone() };
-    let (ids, _) = dir.list()?;
     Ok(recover(&dir, &options, &ids, &[])?.report)
 }
 
@@ -32,9 +53,10 @@ pub fn verify(fs: Arc<dyn Fs>, dir: &Path, options: &Options) -> Result<Recovery
 /// on logs that do not open.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::DuplicateSegment`].
+/// [`Error::Io`], [`Error::NoLog`], [`Error::DuplicateSegment`].
 pub fn dump(fs: Arc<dyn Fs>, dir: &Path, mut line: impl FnMut(&str)) -> Result<()> {
     let dir = Dir { fs, path: dir.to_owned() };
+    dir.existing()?;
     let (ids, leftovers) = dir.list()?;
     for id in ids {
         let scan = scan(dir.open(id, OpenMode::Read)?, false)?;
@@ -107,7 +129,7 @@ fn describe(item: &Item) -> String {
 /// Only for when no copy is left.
 ///
 /// # Errors
-/// As [`crate::Wal::open`], but for [`Error::Lost`].
+/// As [`crate::Wal::open`], but for [`Error::Lost`]; [`Error::NoLog`].
 pub fn repair(
     fs: Arc<dyn Fs>,
     dir: &Path,
@@ -118,8 +140,7 @@ pub fn repair(
     let mut given_up: Vec<(Lsn, Lsn)> = Vec::new();
     let report = loop {
         let folder = Dir { fs: Arc::clone(&fs), path: dir.to_owned() };
-        let _lock = lock(&*fs, dir)?;
-        let (ids, _) = folder.list()?;
+        let (ids, _lock) = lock_existing(&folder)?;
         match recover(&folder, options, &ids, &given_up) {
             Err(Error::Lost { first, last }) if !given_up.contains(&(first, last)) => {
                 given_up.push((first, last));

@@ -85,6 +85,15 @@ impl<E: WalEntry> Wal<E> {
         self.appender.sync()
     }
 
+    /// Makes everything up to a block durable, and gives the last block that is. Costs nothing
+    /// where it is durable already.
+    ///
+    /// # Errors
+    /// [`Error::NotWritten`] if the log is not that long. Any other closes the log for good.
+    pub fn sync_to(&mut self, lsn: Lsn) -> Result<Lsn> {
+        self.appender.sync_to(lsn)
+    }
+
     /// Protects the last block: writes, once, an empty block that says that all before it is
     /// durable. Until then, damage to the last block cannot be told from a torn write. To be
     /// called when nothing was written for some milliseconds.
@@ -105,7 +114,7 @@ impl<E: WalEntry> Wal<E> {
         let plan = self.appender.plan_purge();
         let mut report = PurgeReport { blocked_by: plan.blocked_by, ..PurgeReport::default() };
         for group in plan.rewrite {
-            loop {
+            while report.rewritten_bytes < plan.budget {
                 match self.appender.rewrite_some(group, plan.limit)? {
                     0 => break,
                     bytes => report.rewritten_bytes += bytes,
@@ -166,11 +175,19 @@ fn create_dir(fs: &dyn Fs, path: &Path) -> std::io::Result<()> {
 }
 
 /// Takes the folder's lock.
-pub(crate) fn lock(fs: &dyn Fs, path: &Path) -> Result<Box<dyn DirLock>> {
+fn lock(fs: &dyn Fs, path: &Path) -> Result<Box<dyn DirLock>> {
     fs.lock(&path.join("LOCK")).map_err(|source| match source.kind() {
         std::io::ErrorKind::WouldBlock => Error::Locked(path.to_owned()),
         _ => Error::Io { what: format!("lock {}", path.display()), source },
     })
+}
+
+/// Takes the lock of a folder that must hold a log, and gives its segments.
+pub(crate) fn lock_existing(dir: &Dir) -> Result<(Vec<SegmentId>, Box<dyn DirLock>)> {
+    // First, so that no lock file is made where there is no log.
+    dir.existing()?;
+    let lock = lock(&*dir.fs, &dir.path)?;
+    Ok((dir.existing()?, lock))
 }
 
 /// Makes a writable log of what was recovered.

@@ -3,12 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use parking_lot::{Condvar, Mutex};
-
 use crate::appender::Durability;
 use crate::batch::Ops;
 use crate::error::{Error, Result};
 use crate::id::Lsn;
+use crate::sync::{Condvar, Mutex};
 
 /// Who is told about a batch.
 pub(super) enum Notify {
@@ -96,18 +95,9 @@ impl Waiter {
         self.changed.notify_one();
     }
 
-    fn done(&self, result: Result<Lsn>) {
+    pub(super) fn done(&self, result: Result<Lsn>) {
         *self.news.lock() = News::Done(result);
         self.changed.notify_one();
-    }
-}
-
-impl Notify {
-    pub(super) fn tell(self, result: Result<Lsn>) {
-        match self {
-            Notify::Waiter(waiter) => waiter.done(result),
-            Notify::Call(call) => call(result),
-        }
     }
 }
 

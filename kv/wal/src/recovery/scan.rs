@@ -148,6 +148,15 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
     Ok(Scan { segment, file_len, header, sealed, only_in_footer, blocks, unreadable })
 }
 
+/// The header at the start of a segment; `None` where it is bad.
+pub(crate) fn read_header(segment: &SegmentFile) -> Result<Option<SegmentHeader>> {
+    let what = format!("read {}", segment.id.name().display());
+    let len = segment.file.len().map_err(Error::io(what.as_str()))?;
+    let mut page = vec![0; HEADER_BYTES.min(len) as usize];
+    read_pages(&*segment.file, 0, &mut page, &mut Vec::new()).map_err(Error::io(what))?;
+    Ok(SegmentHeader::decode(&page))
+}
+
 type Summaries = Vec<(BlockHeader, Vec<Item>)>;
 
 /// The trailer and the footer, as far as they are good.
