@@ -15,15 +15,21 @@
 //! a command that fails changes nothing; an expired key is never seen, whether or not
 //! [`Node::tick`] removed it yet.
 //!
+//! That is a store that stands alone. [`Replicated`] is one of a cluster: commands go into the raft
+//! log of a region, and [`RawMachine`] carries out what is committed.
+//!
 //! The raw API lives under a prefix of its own in each column family; see [`format`](mod@format).
 
+mod codec;
 mod command;
 mod error;
 pub mod format;
 mod integer;
+mod machine;
 mod node;
 mod overlay;
 mod read;
+mod replicated;
 mod response;
 mod scan;
 mod solo;
@@ -33,8 +39,10 @@ mod write;
 
 pub use command::{Chunk, Command, Condition, Expiry, Read, When, Write};
 pub use error::{Failure, Result};
+pub use machine::RawMachine;
 pub use node::{Group, Node};
 pub use read::{read, read_nowait};
+pub use replicated::{Output, Replicated, Request, span_of_scan};
 pub use response::{Response, Ttl};
 pub use scan::{Page, Scan, scan};
 pub use sweep::SWEEP_KEYS_MAX;

@@ -61,7 +61,7 @@ impl Solo {
 }
 
 /// Executes one command.
-fn execute_one(writer: &mut Writer<'_>, command: &Command) -> Response {
+pub(crate) fn execute_one(writer: &mut Writer<'_>, command: &Command) -> Response {
     let result = match command {
         Command::Read(read) => read::run(&writer.overlay, read, writer.now),
         Command::Write(write) => writer.run(write),

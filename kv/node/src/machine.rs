@@ -1,0 +1,213 @@
+//! The raw API as the state machine of regions: [`RawMachine`].
+//!
+//! It runs on every replica with the same commands at the same times, so it must not depend on
+//! anything else: not on how commands are grouped into batches, not on what one replica remembers
+//! and another does not.
+
+use std::ops::Bound;
+
+use bytes::Bytes;
+use engine::{Cf, Direction, Engine, Range};
+use proto::peer::{Region, RegionError};
+use raftstore::{Executed, KeySpan, StateMachine, Timed};
+
+use crate::codec::{Logged, decode};
+use crate::format::{RAW_CFS, decode_expiry, decode_value, encode_key, encode_range, expiry_range};
+use crate::overlay::Overlay;
+use crate::read::Source;
+use crate::solo::execute_one;
+use crate::sweep::{SWEEP_KEYS_MAX, any_expiring};
+use crate::write::Writer;
+use crate::{Chunk, Command, Failure, Read, Response, Time, Write};
+
+/// Carries out commands of the raw API that were replicated.
+#[derive(Debug, Default)]
+pub struct RawMachine {
+    /// Which column families may hold a key that expires, by [`Cf::index`].
+    may_expire: [bool; Cf::ALL.len()],
+}
+
+impl StateMachine for RawMachine {
+    type Response = Vec<Response>;
+
+    fn execute(
+        &mut self,
+        engine: &dyn Engine,
+        region: &Region,
+        commands: &[Timed],
+    ) -> engine::Result<Executed<Vec<Response>>> {
+        let (now, may_expire) = (Time::default(), self.may_expire);
+        let mut writer = Writer { overlay: Overlay::new(engine), now, may_expire };
+        let mut responses = Vec::with_capacity(commands.len());
+        for Timed { time, command } in commands {
+            writer.now = Time(*time);
+            responses.push(run(&mut writer, region, command)?);
+        }
+        self.may_expire = writer.may_expire;
+        Ok(Executed { batch: writer.overlay.batch, responses })
+    }
+
+    fn reset(&mut self, engine: &dyn Engine) -> engine::Result<()> {
+        let view = engine.view()?;
+        for cf in RAW_CFS {
+            self.may_expire[cf.index()] = any_expiring(view.as_ref(), cf).map_err(engine_error)?;
+        }
+        Ok(())
+    }
+
+    fn ranges(region: &Region) -> Vec<(Cf, Range)> {
+        let end = (!region.end.is_empty()).then(|| region.end.clone());
+        let keys = Range { start: region.start.clone(), end };
+        let mut ranges: Vec<_> = RAW_CFS.iter().map(|cf| (*cf, keys.clone())).collect();
+        ranges.push((Cf::Expiry, Range::all()));
+        ranges
+    }
+
+    fn owns(region: &Region, cf: Cf, key: &[u8]) -> bool {
+        match cf {
+            Cf::Expiry => decode_expiry(&Bytes::copy_from_slice(key))
+                .is_some_and(|(_, key)| region.contains(&key)),
+            _ => region.contains(key),
+        }
+    }
+}
+
+/// Carries out one command of the log.
+fn run(
+    writer: &mut Writer<'_>,
+    region: &Region,
+    command: &Bytes,
+) -> engine::Result<Result<Vec<Response>, RegionError>> {
+    match decode(command) {
+        // Written by nobody; every replica finds it alike.
+        None => Ok(Ok(Vec::new())),
+        Some(Logged::Sweep(entries)) => {
+            sweep(writer, region, entries)?;
+            Ok(Ok(Vec::new()))
+        }
+        Some(Logged::Chunk(chunk)) => {
+            if let Some(key) = span_of(&chunk, region).outside(region) {
+                return Ok(Err(RegionError::KeyNotInRegion {
+                    key,
+                    region: Box::new(region.clone()),
+                }));
+            }
+            let mut responses = Vec::with_capacity(chunk.commands.len());
+            for command in &chunk.commands {
+                match execute_one(writer, command) {
+                    // This replica's own trouble, and no outcome of the command.
+                    Response::Failed(failure @ Failure::Engine(_)) => {
+                        return Err(engine_error(failure));
+                    }
+                    response => responses.push(response),
+                }
+            }
+            Ok(Ok(responses))
+        }
+    }
+}
+
+/// Removes keys that have expired, of those that the entries name.
+fn sweep(writer: &mut Writer<'_>, region: &Region, entries: Vec<Bytes>) -> engine::Result<()> {
+    for entry in entries {
+        let cf = entry.first().and_then(|cf| Cf::from_number(*cf));
+        let (Some(cf), Some((_, key))) = (cf, decode_expiry(&entry)) else { continue };
+        if !RAW_CFS.contains(&cf) || !region.contains(&key) {
+            continue;
+        }
+        // The entry may be stale: the key's own value decides.
+        let stored = writer.overlay.get(cf, &key)?;
+        let value = stored.and_then(|stored| decode_value(&stored).ok());
+        if value.is_some_and(|value| !value.is_alive(writer.now)) {
+            writer.overlay.batch.delete(cf, key);
+        }
+        writer.overlay.batch.delete(Cf::Expiry, entry);
+    }
+    Ok(())
+}
+
+/// Entries of a region that are due, at most [`SWEEP_KEYS_MAX`].
+pub(crate) fn due(engine: &dyn Engine, region: &Region, now: Time) -> engine::Result<Vec<Bytes>> {
+    let view = engine.view()?;
+    let mut due = Vec::new();
+    for cf in RAW_CFS {
+        for entry in view.keys(Cf::Expiry, expiry_range(cf, now), Direction::Forward) {
+            let entry = entry?;
+            if due.len() >= SWEEP_KEYS_MAX {
+                return Ok(due);
+            }
+            if RawMachine::owns(region, Cf::Expiry, &entry) {
+                due.push(entry);
+            }
+        }
+    }
+    Ok(due)
+}
+
+/// The engine's keys that a chunk touches; of one that touches none, none in the region.
+pub(crate) fn span_of(chunk: &Chunk, region: &Region) -> KeySpan {
+    let mut span: Option<KeySpan> = None;
+    let mut add = |first: Bytes, last: Bound<Bytes>| match &mut span {
+        None => span = Some(KeySpan { first, last }),
+        Some(span) => {
+            span.first = first.min(std::mem::take(&mut span.first));
+            if is_beyond(&last, &span.last) {
+                span.last = last;
+            }
+        }
+    };
+    for command in &chunk.commands {
+        for_keys(command, &mut |key| {
+            let key = encode_key(key);
+            add(key.clone(), Bound::Included(key));
+        });
+        if let Command::Write(Write::DeleteRange { start, end, .. }) = command {
+            let range = encode_range(start, end.as_deref());
+            add(range.start, range.end.map_or(Bound::Unbounded, Bound::Excluded));
+        }
+    }
+    span.unwrap_or_else(|| KeySpan::none_in(region))
+}
+
+/// Whether a bound ends after another one.
+fn is_beyond(one: &Bound<Bytes>, other: &Bound<Bytes>) -> bool {
+    match (one, other) {
+        (_, Bound::Unbounded) => false,
+        (Bound::Unbounded, _) => true,
+        (Bound::Included(one), Bound::Included(other) | Bound::Excluded(other))
+        | (Bound::Excluded(one), Bound::Excluded(other)) => one >= other,
+        (Bound::Excluded(one), Bound::Included(other)) => one > other,
+    }
+}
+
+/// Calls `f` with each key that a command names.
+fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
+    match command {
+        Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. })
+        | Command::Write(
+            Write::Put { key, .. }
+            | Write::PutIf { key, .. }
+            | Write::GetDelete { key, .. }
+            | Write::Add { key, .. }
+            | Write::Append { key, .. }
+            | Write::SetExpiry { key, .. }
+            | Write::GetSetExpiry { key, .. },
+        ) => f(key),
+        Command::Read(Read::GetMany { keys, .. } | Read::Exists { keys, .. })
+        | Command::Write(Write::Delete { keys, .. }) => keys.iter().for_each(f),
+        Command::Write(Write::PutMany { pairs, .. } | Write::PutManyIfAbsent { pairs, .. }) => {
+            pairs.iter().for_each(|(key, _)| f(key));
+        }
+        Command::Write(Write::DeleteRange { .. }) => {}
+    }
+}
+
+/// The engine's error of a failure.
+fn engine_error(failure: Failure) -> engine::Error {
+    match failure {
+        // The error is shared with nobody, unless a response was cloned.
+        Failure::Engine(error) => std::sync::Arc::try_unwrap(error)
+            .unwrap_or_else(|error| engine::Error::Poisoned(error.to_string())),
+        other => engine::Error::Invalid(other.to_string()),
+    }
+}
