@@ -5,3 +5,22 @@
 
 pub mod history;
 pub mod linear;
+
+pub mod clock;
+pub mod disk;
+pub mod network;
+pub mod queue;
+pub mod random;
+
+pub mod fault;
+pub mod process;
+pub mod scenario;
+
+pub mod client;
+pub mod invariants;
+pub mod marks;
+pub mod outcome;
+pub mod trace;
+mod world;
+
+pub use world::run;

@@ -1,0 +1,171 @@
+//! The disk of a store: files in memory that lose power, fail, fill up and rot.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rand::RngExt;
+use rand::rngs::SmallRng;
+use wal::{Damage, ErrFs, Failure, Fault, Fs, FsOp, MemFs, Seeded};
+
+/// A disk. What its user holds becomes useless with [`Disk::crash`].
+#[derive(Debug)]
+pub struct Disk {
+    memory: MemFs,
+    failing: ErrFs,
+    /// The count of changing operations at which the power fails.
+    power_fails_at: Option<u64>,
+}
+
+impl Disk {
+    /// An empty disk.
+    #[must_use]
+    pub fn new() -> Disk {
+        Disk::over(MemFs::new())
+    }
+
+    fn over(memory: MemFs) -> Disk {
+        Disk { failing: ErrFs::over_memory(memory.clone()), memory, power_fails_at: None }
+    }
+
+    /// The file system for whoever runs on this disk until the next crash.
+    #[must_use]
+    pub fn fs(&self) -> ErrFs {
+        self.failing.clone()
+    }
+
+    /// Lets the power fail in the middle of the work to come: after so many more operations.
+    pub fn fail_power_after(&mut self, operations: u64) {
+        let at = self.memory.operations() + operations;
+        self.memory.set_crash_after(at);
+        self.power_fails_at = Some(at);
+    }
+
+    /// Whether the power failed in the middle of work.
+    #[must_use]
+    pub fn power_failed(&self) -> bool {
+        self.power_fails_at.is_some_and(|at| self.memory.operations() >= at)
+    }
+
+    /// The power comes back after failing now: what was not synced is there, lost or torn, as the
+    /// seed decides.
+    pub fn crash(&mut self, seed: u64) {
+        *self = Disk::over(self.memory.crash(&mut Seeded::new(seed)));
+    }
+
+    /// A new, empty disk.
+    pub fn wipe(&mut self) {
+        *self = Disk::new();
+    }
+
+    /// Lets one operation of a kind fail, after some that succeed.
+    pub fn fail_once(&mut self, op: FsOp, after: u64, failure: Failure) {
+        self.failing.inject(Fault::nth(op, after, failure));
+    }
+
+    /// Leaves room for so many bytes more; none: for any number.
+    pub fn fill(&mut self, room: Option<u64>) {
+        self.memory.set_capacity(room.map(|room| self.memory.used() + room));
+    }
+
+    /// Ends the faults that last.
+    pub fn heal(&mut self) {
+        self.failing.heal();
+        self.fill(None);
+    }
+
+    /// Flips a bit of a file in a folder (and not in folders below), while nobody uses the disk.
+    /// Says which file; none if there is nothing to damage.
+    ///
+    /// # Errors
+    /// Those of the files.
+    pub fn rot(&mut self, rng: &mut SmallRng, folder: &Path) -> io::Result<Option<PathBuf>> {
+        if !self.memory.exists(folder)? {
+            return Ok(None);
+        }
+        let mut files = Vec::new();
+        for name in self.memory.list(folder)? {
+            let path = folder.join(name);
+            if let Ok(file) = self.memory.open(&path, wal::OpenMode::Read)
+                && !file.is_empty()?
+            {
+                files.push((path, file.len()?));
+            }
+        }
+        if files.is_empty() {
+            return Ok(None);
+        }
+        let (path, len) = files.swap_remove(rng.random_range(0..files.len()));
+        let (offset, bit) = (rng.random_range(0..len), rng.random_range(0..8));
+        Damage::FlipBit { offset, bit }.apply(&self.memory, &path)?;
+        Ok(Some(path))
+    }
+}
+
+impl Default for Disk {
+    fn default() -> Disk {
+        Disk::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wal::OpenMode;
+
+    use super::*;
+
+    fn write(disk: &Disk, name: &str, sync: bool) -> io::Result<()> {
+        let fs = disk.fs();
+        let file = fs.open(Path::new(name), OpenMode::CreateNew)?;
+        file.write_all_at(&[7; 2000], 0)?;
+        if sync {
+            file.sync_data()?;
+            fs.sync_dir(Path::new(""))?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_crash_keeps_what_was_synced_and_no_more_for_some_seed() {
+        let mut lost = 0;
+        for seed in 0..50 {
+            let mut disk = Disk::new();
+            write(&disk, "synced", true).unwrap();
+            write(&disk, "unsynced", false).unwrap();
+            disk.crash(seed);
+            assert!(disk.fs().exists(Path::new("synced")).unwrap(), "seed {seed}");
+            lost += u32::from(!disk.fs().exists(Path::new("unsynced")).unwrap());
+        }
+        assert!((1..50).contains(&lost), "{lost}");
+    }
+
+    #[test]
+    fn the_power_fails_in_the_middle() {
+        let mut disk = Disk::new();
+        disk.fail_power_after(2);
+        assert!(!disk.power_failed());
+        assert!(write(&disk, "a", true).is_err());
+        assert!(disk.power_failed());
+        disk.crash(1);
+        assert!(!disk.power_failed());
+    }
+
+    #[test]
+    fn a_full_disk_has_room_again() {
+        let mut disk = Disk::new();
+        disk.fill(Some(100));
+        assert!(write(&disk, "a", false).is_err());
+        disk.heal();
+        write(&disk, "b", true).unwrap();
+    }
+
+    #[test]
+    fn rot_changes_a_file() {
+        let mut disk = Disk::new();
+        let mut rng = crate::random::stream(1, "rot", 0);
+        assert_eq!(disk.rot(&mut rng, Path::new("")).unwrap(), None);
+        write(&disk, "a", true).unwrap();
+        let before = disk.memory.fingerprint();
+        assert_eq!(disk.rot(&mut rng, Path::new("")).unwrap(), Some(PathBuf::from("a")));
+        assert_ne!(disk.memory.fingerprint(), before);
+    }
+}

@@ -1,0 +1,203 @@
+//! What the world asks of a store's program: the trait [`Process`].
+//!
+//! A program has no thread, clock or socket. Whatever it wants done comes out of
+//! [`Process::output`], which the world calls after everything it did to it.
+
+use std::collections::BTreeMap;
+
+use rand::rngs::SmallRng;
+use wal::ErrFs;
+
+use crate::history::{Answer, Op};
+use crate::network::Place;
+use crate::queue::Micros;
+
+/// Switches and numbers of a program that a seed decides, by name.
+pub type Features = BTreeMap<String, u64>;
+
+/// What a program is started with.
+#[derive(Clone, Debug)]
+pub struct Setup<'a> {
+    /// For all chance in the program.
+    pub seed: u64,
+    /// This store.
+    pub store: Place,
+    /// How many stores there are: 1 to this.
+    pub stores: u64,
+    /// How often it was started before.
+    pub life: u32,
+    /// What the seed decided for all stores.
+    pub features: &'a Features,
+    /// What its clock shows.
+    pub clock: Micros,
+}
+
+/// Kinds of work that a program does beside its own steps, each in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Writing the log.
+    Log,
+    /// Applying entries.
+    Apply,
+    /// Reading pieces of snapshots.
+    Snapshot,
+}
+
+/// The program of a store.
+pub trait Process: Sized {
+    /// What programs say to each other.
+    type Message: Clone;
+
+    /// Draws what differs from run to run.
+    fn features(rng: &mut SmallRng) -> Features;
+
+    /// Starts with what is on the disk.
+    ///
+    /// # Errors
+    /// Why it does not start. It may be tried again.
+    fn start(setup: &Setup<'_>, fs: ErrFs) -> Result<Self, String>;
+
+    /// Lets one tick pass.
+    fn tick(&mut self, clock: Micros);
+
+    /// Takes a message.
+    fn receive(&mut self, message: Self::Message, clock: Micros);
+
+    /// Takes a request of a client, which is named by its call.
+    fn request(&mut self, call: u64, op: &Op, clock: Micros);
+
+    /// Does the oldest piece of work of a lane; nothing if there is none.
+    fn work(&mut self, lane: Lane);
+
+    /// Takes out what is to be done.
+    fn output(&mut self) -> Output<Self::Message>;
+
+    /// Whether it believes to lead.
+    fn is_leader(&self) -> bool;
+
+    /// Up to where each group is applied, and a digest of what it holds then.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn states(&self) -> Result<Vec<State>, String>;
+
+    /// The folders of its disk, whose files may rot.
+    fn folders() -> &'static [&'static str];
+
+    /// A few words on a message, for pictures.
+    fn describe(message: &Self::Message) -> String;
+
+    /// A number that tells messages apart, for the hash of the trace.
+    fn digest(message: &Self::Message) -> u64;
+}
+
+/// What a program wants done, and what it did.
+#[derive(Debug)]
+pub struct Output<M> {
+    /// To send.
+    pub messages: Vec<(Place, M)>,
+    /// To tell clients: each call at most once.
+    pub replies: Vec<(u64, Reply)>,
+    /// Pieces of work that are there now, one for each piece.
+    pub work: Vec<Lane>,
+    /// What it did that must hold for ever.
+    pub facts: Vec<Fact>,
+    /// It cannot go on: why. The world starts it anew after a while.
+    pub stopped: Option<String>,
+}
+
+impl<M> Default for Output<M> {
+    fn default() -> Output<M> {
+        Output {
+            messages: Vec::new(),
+            replies: Vec::new(),
+            work: Vec::new(),
+            facts: Vec::new(),
+            stopped: None,
+        }
+    }
+}
+
+/// What a client is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It took effect.
+    Done(Answer),
+    /// It has no effect and never will; perhaps another store knows better.
+    Refused {
+        /// Why.
+        why: String,
+        /// Who may lead.
+        leader: Option<Place>,
+    },
+    /// It may have an effect.
+    Unknown {
+        /// Why.
+        why: String,
+    },
+}
+
+/// What a program did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fact {
+    /// The raft group (region).
+    pub group: u64,
+    /// What.
+    pub deed: Deed,
+}
+
+/// What a program did, in a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deed {
+    /// It became the leader of a term.
+    Leads {
+        /// The term.
+        term: u64,
+    },
+    /// It wrote an entry to its log.
+    Appended {
+        /// Of the entry.
+        index: u64,
+        /// Of the entry.
+        term: u64,
+        /// The term of the entry before it, if known.
+        before: Option<u64>,
+        /// Of what the entry says.
+        digest: u64,
+    },
+    /// It knows that entries up to this one are committed.
+    Committed {
+        /// The commit index.
+        index: u64,
+    },
+    /// It applied an entry.
+    Applied {
+        /// Of the entry.
+        index: u64,
+        /// Of the entry.
+        term: u64,
+        /// Of what the entry says.
+        digest: u64,
+    },
+    /// It replaced its state by a snapshot.
+    Restored {
+        /// The last entry that the snapshot replaces.
+        index: u64,
+    },
+    /// It forgot its log up to an entry.
+    Compacted {
+        /// The last entry that is gone.
+        index: u64,
+    },
+}
+
+/// The state machine of a group at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The raft group (region).
+    pub group: u64,
+    /// The last entry that was applied.
+    pub applied: u64,
+    /// Of all keys and values.
+    pub digest: u64,
+}

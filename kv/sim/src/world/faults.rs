@@ -1,0 +1,151 @@
+//! How each fault is done.
+
+use std::path::Path;
+
+use rand::RngExt;
+use wal::{Failure as DiskFailure, FsOp};
+
+use super::{Event, World};
+use crate::fault::{DiskOp, Fault, Planned, Target, Way};
+use crate::marks::mark;
+use crate::network::{Conditions, Place};
+use crate::outcome::Failure;
+use crate::process::Process;
+use crate::queue::Micros;
+use crate::random::stream;
+use crate::trace::What;
+
+impl<P: Process> World<'_, P> {
+    pub(super) fn strike(&mut self, number: usize) -> Result<(), Failure> {
+        let Planned { lasts, fault, .. } = self.scenario.faults[number];
+        if self.peace {
+            return Ok(());
+        }
+        self.stats.faults += 1;
+        match fault {
+            Fault::Crash { target } => {
+                let store = self.resolve(target);
+                self.compare_state(store)?;
+                self.crash(store, lasts);
+            }
+            Fault::CrashInWork { target, operations } => {
+                let store = self.resolve(target);
+                self.note(store, true, || format!("will lose power in {operations} operations"));
+                self.store(store).disk.fail_power_after(operations);
+            }
+            Fault::PowerCut => {
+                mark("power fails everywhere");
+                (1..=self.scenario.stores).for_each(|store| self.crash(store, lasts));
+            }
+            Fault::Pause { target } => {
+                let (store, until) = (self.resolve(target), self.queue.now() + lasts);
+                self.note(store, true, || format!("stands still for {} ms", lasts / 1000));
+                self.store(store).paused_until = until;
+            }
+            Fault::DiskError { target, op, after } => {
+                let store = self.resolve(target);
+                self.note(store, true, || format!("will fail in a {op:?}"));
+                let (op, failure) = match op {
+                    DiskOp::Sync => (FsOp::SyncData, DiskFailure::Io),
+                    DiskOp::Write => (FsOp::Write, DiskFailure::Torn),
+                    DiskOp::Create => (FsOp::Create, DiskFailure::Io),
+                };
+                self.store(store).disk.fail_once(op, after, failure);
+            }
+            Fault::DiskFull { target, room } => {
+                let store = self.resolve(target);
+                self.note(store, true, || format!("has {room} bytes left on its disk"));
+                self.store(store).disk.fill(Some(room));
+                self.queue.add(lasts, Event::HealDisk { store });
+            }
+            Fault::Rot { store } => self.rot(store, lasts, number)?,
+            Fault::Loss { store } => {
+                mark("a store is lost for good");
+                let it = self.store(store);
+                it.lost = true;
+                it.disk.wipe();
+                self.crash(store, lasts);
+            }
+            Fault::Split { .. }
+            | Fault::Isolate { .. }
+            | Fault::CutOne { .. }
+            | Fault::Clog { .. }
+            | Fault::Weather { .. } => self.strike_network(fault, lasts),
+        }
+        Ok(())
+    }
+
+    fn strike_network(&mut self, fault: Fault, lasts: Micros) {
+        let now = self.queue.now();
+        self.trace.add(now, || What::All { text: format!("network: {fault:?}") });
+        let all = 1..=self.scenario.stores;
+        match fault {
+            Fault::Split { side } => {
+                let second = |store: Place| side >> store & 1 == 1;
+                for from in all.clone() {
+                    for to in all.clone().filter(|to| second(*to) != second(from)) {
+                        self.network.cut(from, to);
+                    }
+                }
+            }
+            Fault::Isolate { target, way, clients } => {
+                let store = self.resolve(target);
+                let mut others: Vec<Place> = all.filter(|other| *other != store).collect();
+                if clients {
+                    others.extend(self.clients.keys());
+                }
+                for other in others {
+                    if way != Way::In {
+                        self.network.cut(store, other);
+                    }
+                    if way != Way::Out {
+                        self.network.cut(other, store);
+                    }
+                }
+            }
+            Fault::CutOne { from, to } => self.network.cut(from, to),
+            Fault::Clog { from, to } => self.network.clog(from, to, now + lasts),
+            Fault::Weather { conditions } => self.network.conditions = conditions,
+            _ => {}
+        }
+        self.network_faults += 1;
+        self.queue.add(lasts, Event::HealNetwork { number: self.network_faults });
+    }
+
+    /// The network is as it usually is.
+    pub(super) fn heal_network(&mut self) {
+        let now = self.queue.now();
+        self.trace.add(now, || What::All { text: "the network heals".to_owned() });
+        self.network.heal();
+        self.network.conditions = if self.peace { Conditions::GOOD } else { self.scenario.network };
+    }
+
+    fn resolve(&self, target: Target) -> Place {
+        match target {
+            Target::Store(store) => store,
+            Target::Leader => {
+                let leads = |program: &P| program.is_leader();
+                let leader =
+                    self.stores.iter().find(|(_, it)| it.program.as_ref().is_some_and(leads));
+                leader.map_or(1, |(store, _)| *store)
+            }
+        }
+    }
+
+    /// A store loses power, and before it comes back a bit of its disk is another.
+    fn rot(&mut self, store: Place, lasts: Micros, number: usize) -> Result<(), Failure> {
+        let mut rng = stream(self.scenario.seed, "rot", number as u64);
+        self.crash(store, lasts);
+        let folders = P::folders();
+        let folder = folders[rng.random_range(0..folders.len())];
+        let it = self.store(store);
+        let rotten = it.disk.rot(&mut rng, Path::new(folder));
+        let rotten = rotten.map_err(|error| Failure::Panic { message: error.to_string() })?;
+        if let Some(path) = rotten {
+            it.damaged = true;
+            mark("a bit flips");
+            self.note(store, true, || format!("a bit flips in {}", path.display()));
+        }
+        Ok(())
+    }
+}
