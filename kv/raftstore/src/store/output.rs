@@ -124,7 +124,9 @@ impl<R> Store<R> {
         if let Some(error) = ready.storage_error {
             self.alarm(region, format!("committed entries cannot be read: {error}"));
         }
+        // A promise of this node to itself is delivered by the report that the portion is durable.
         let own = peer.me.id;
+        let is_awaited = ready.report.is_some() || !ready.promises.is_empty() || ready.has_writes();
         let promises = ready.promises.drain(..).filter(|it| it.to != own).collect();
         match ready.snapshot.take() {
             Some(snapshot) => {
@@ -149,10 +151,9 @@ impl<R> Store<R> {
                     self.write(peer, state, &ready.entries, &ready.repaired);
                 }
                 self.out.must_sync |= ready.must_sync;
-                if ready.report.is_some() || !ready.promises.is_empty() || ready.has_writes() {
+                if is_awaited {
                     self.portions.push(Portion { region, number: ready.number, restored: None });
                 }
-                // Nobody waits for the rest: it is kept for the report of this node's own promises.
                 self.promise(peer, promises);
             }
         }
