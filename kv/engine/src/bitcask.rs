@@ -345,7 +345,7 @@ impl Engine for Bitcask {
         }
         let shared = &self.shared;
         let draft = Draft::new(plan)?;
-        if mutant!("merge-inline") {
+        if mutant!("merge-inline") && !shared.options.background {
             shared.merge_all()?;
         }
         shared.queue.write(Some(draft), durability, shared.options.group_bytes, |group| {
