@@ -35,8 +35,9 @@ pub(crate) struct Appender {
     unsynced: bool,
     /// Whether the last block says that all before it is durable and holds nothing itself.
     marked: bool,
-    /// Bytes that `purge` may rewrite: see [`crate::Options::rewrite_percent`].
-    pub(crate) rewrite_credit: u64,
+    /// Bytes that `purge` may rewrite: see [`crate::Options::rewrite_percent`]. What a purge takes
+    /// beyond it, since it moves whole entries, is a debt to the next ones.
+    pub(crate) rewrite_credit: i64,
     /// Segments of earlier runs to seal once the cut is final.
     unsealed: Vec<(SegmentFile, Seal)>,
 }
@@ -48,7 +49,7 @@ impl Appender {
         segment: SegmentFile,
         unsealed: Vec<(SegmentFile, Seal)>,
     ) -> Appender {
-        let rewrite_credit = store.options.rewrite_bytes_max;
+        let rewrite_credit = store.options.rewrite_bytes_max.cast_signed();
         Appender { store, tail, segment, unsynced: false, marked: true, rewrite_credit, unsealed }
     }
 
@@ -113,7 +114,8 @@ impl Appender {
     fn earn_rewrite_credit(&mut self, written: u64) {
         let options = &self.store.options;
         let earned = written * u64::from(options.rewrite_percent) / 100;
-        self.rewrite_credit = (self.rewrite_credit + earned).min(options.rewrite_bytes_max);
+        let credit = self.rewrite_credit.saturating_add_unsigned(earned);
+        self.rewrite_credit = credit.min(options.rewrite_bytes_max.cast_signed());
     }
 
     /// Makes everything up to a block durable, which it may be already.

@@ -58,15 +58,29 @@ impl Slot {
 /// A key of a group.
 #[derive(Clone, Debug)]
 pub(crate) struct KeyValue {
-    pub(crate) key: Box<[u8]>,
-    pub(crate) value: Box<[u8]>,
+    /// The key, and the value behind it.
+    both: Box<[u8]>,
+    key_len: u32,
     /// The segment of the block that set it.
     pub(crate) seq: u32,
 }
 
 impl KeyValue {
+    fn new(key: &[u8], value: &[u8], seq: u32) -> KeyValue {
+        let key_len = u32::try_from(key.len()).expect("it came in a block, below 1 GiB");
+        KeyValue { both: [key, value].concat().into(), key_len, seq }
+    }
+
+    pub(crate) fn key(&self) -> &[u8] {
+        &self.both[..self.key_len as usize]
+    }
+
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.both[self.key_len as usize..]
+    }
+
     pub(crate) fn bytes(&self) -> u64 {
-        (self.key.len() + self.value.len()) as u64 + 16
+        self.both.len() as u64 + 16
     }
 }
 
@@ -116,8 +130,8 @@ impl Group {
     }
 
     pub(crate) fn key(&self, key: &[u8]) -> Option<&[u8]> {
-        let at = self.keys.binary_search_by(|kv| (*kv.key).cmp(key)).ok()?;
-        Some(&self.keys[at].value)
+        let at = self.keys.binary_search_by(|kv| kv.key().cmp(key)).ok()?;
+        Some(self.keys[at].value())
     }
 
     /// Each entry's index, term and slot.
@@ -141,7 +155,7 @@ impl Group {
             + self.slots.capacity() * size_of::<Slot>()
             + self.terms.capacity() * size_of::<TermStart>()
             + self.keys.capacity() * size_of::<KeyValue>()
-            + self.keys.iter().map(|kv| kv.key.len() + kv.value.len()).sum::<usize>()
+            + self.keys.iter().map(|kv| kv.both.len()).sum::<usize>()
     }
 
     /// Adds an entry after removing what there was from its index on.
@@ -261,9 +275,9 @@ impl Group {
 
     /// Sets a key.
     pub(crate) fn put(&mut self, key: &[u8], value: &[u8], seq: u32, usage: &mut Usage) {
-        let new = KeyValue { key: key.into(), value: value.into(), seq };
+        let new = KeyValue::new(key, value, seq);
         usage.add(seq, new.bytes());
-        match self.keys.binary_search_by(|kv| (*kv.key).cmp(key)) {
+        match self.keys.binary_search_by(|kv| kv.key().cmp(key)) {
             Ok(at) => {
                 let old = std::mem::replace(&mut self.keys[at], new);
                 usage.sub(old.seq, old.bytes());
@@ -279,7 +293,7 @@ impl Group {
 
     /// Removes a key.
     pub(crate) fn delete(&mut self, key: &[u8], usage: &mut Usage) {
-        if let Ok(at) = self.keys.binary_search_by(|kv| (*kv.key).cmp(key)) {
+        if let Ok(at) = self.keys.binary_search_by(|kv| kv.key().cmp(key)) {
             let old = self.keys.remove(at);
             usage.sub(old.seq, old.bytes());
         }

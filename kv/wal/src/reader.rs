@@ -83,7 +83,7 @@ impl<E> WalReader<E> {
     pub fn keys(&self, group: GroupId) -> Vec<(Vec<u8>, Vec<u8>)> {
         let state = self.store.state.read();
         let keys = state.index.group(group).map_or(&[][..], |group| group.keys());
-        keys.iter().map(|kv| (kv.key.to_vec(), kv.value.to_vec())).collect()
+        keys.iter().map(|kv| (kv.key().to_vec(), kv.value().to_vec())).collect()
     }
 
     /// All groups, in order.

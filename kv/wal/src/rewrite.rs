@@ -22,7 +22,7 @@ const CHUNK: u64 = 256 << 10;
 impl Appender {
     /// Plans a purge of all segments but the current one.
     pub(crate) fn plan_purge(&self) -> PurgePlan {
-        let credit = self.rewrite_credit;
+        let credit = u64::try_from(self.rewrite_credit).unwrap_or(0);
         plan(&self.store.state.read(), self.seq(), &self.store.options, credit)
     }
 
@@ -56,7 +56,7 @@ impl Appender {
         }
         self.commit(vec![ops], Durability::Deferred)?;
         count(&self.store.counters.rewritten_bytes, bytes);
-        self.rewrite_credit = self.rewrite_credit.saturating_sub(bytes);
+        self.rewrite_credit = self.rewrite_credit.saturating_sub_unsigned(bytes);
         Ok(bytes)
     }
 
@@ -142,6 +142,6 @@ fn old_keys(group: &Group, limit: u32, chunk: u64) -> Vec<(Vec<u8>, Vec<u8>)> {
         bytes += kv.bytes();
         fits
     })
-    .map(|kv| (kv.key.to_vec(), kv.value.to_vec()))
+    .map(|kv| (kv.key().to_vec(), kv.value().to_vec()))
     .collect()
 }

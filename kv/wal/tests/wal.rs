@@ -7,6 +7,8 @@
 mod arbitrary;
 #[path = "../fuzz/src/body.rs"]
 mod body;
+#[path = "wal/cases.rs"]
+mod cases;
 #[path = "wal/crash.rs"]
 mod crash;
 #[path = "wal/errors.rs"]
@@ -15,8 +17,12 @@ mod errors;
 mod faults;
 #[path = "wal/model.rs"]
 mod model;
+#[path = "wal/purge.rs"]
+mod purge;
 #[path = "wal/random.rs"]
 mod random;
+#[path = "wal/reads.rs"]
+mod reads;
 #[path = "wal/regressions.rs"]
 mod regressions;
 #[path = "wal/threads.rs"]

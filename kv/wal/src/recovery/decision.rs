@@ -56,7 +56,7 @@ pub(crate) fn decide(evidence: Evidence) -> Verdict {
             (false, true) if payload => Verdict::Repaired,
             _ => Verdict::Faulty,
         }
-    } else if !own_names || !chain {
+    } else if !own_names || !chain || mutant!("wal-unproven-is-torn") {
         // Not even the first sectors arrived, or they are of an earlier attempt.
         Verdict::Torn
     } else if payload {
