@@ -1,5 +1,4 @@
 //! A region on three stores: what it must do when nothing much goes wrong.
-#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support {
     pub(crate) mod machine;
