@@ -18,7 +18,7 @@ use crate::types::{EntryId, Index, Term};
 pub const BATCH_ENTRIES_MAX: usize = u16::MAX as usize;
 
 /// What an entry costs beside its payload, in bytes, when sizes are limited.
-const ENTRY_OVERHEAD_BYTES: u64 = 16;
+pub(crate) const ENTRY_OVERHEAD_BYTES: u64 = 16;
 
 /// One entry of the raft log.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -47,7 +47,7 @@ pub enum Payload {
 #[derive(Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Entry>", into = "Vec<Entry>")]
 pub struct Entries {
-    batch: Option<Arc<Vec<Entry>>>,
+    batch: Option<Arc<Batch>>,
     /// Where the view begins in the batch.
     start: u32,
     /// How many entries it shows.
@@ -56,10 +56,30 @@ pub struct Entries {
     has_change: bool,
 }
 
+/// What is shared. Under light load most batches are a single entry, which then needs no vector.
+#[derive(Debug)]
+enum Batch {
+    One([Entry; 1]),
+    Many(Vec<Entry>),
+}
+
+impl Batch {
+    fn as_slice(&self) -> &[Entry] {
+        match self {
+            Batch::One(entry) => entry,
+            Batch::Many(entries) => entries,
+        }
+    }
+}
+
 impl Entry {
     /// Returns the entry's name.
     pub fn id(&self) -> EntryId {
         EntryId { term: self.term, index: self.index }
+    }
+
+    fn is_change(&self) -> bool {
+        matches!(self.payload, Payload::Change(_))
     }
 
     /// Returns what the entry costs against a size limit, in bytes.
@@ -87,19 +107,32 @@ impl Entries {
     ///
     /// # Panics
     /// If there are more than [`BATCH_ENTRIES_MAX`].
-    pub fn new(entries: Vec<Entry>) -> Entries {
-        if entries.is_empty() {
-            return Entries::default();
+    pub fn new(mut entries: Vec<Entry>) -> Entries {
+        match entries.len() {
+            0 => Entries::default(),
+            1 => entries.pop().map_or(Entries::default(), Entries::one),
+            count => {
+                let len = u16::try_from(count).expect("a batch holds at most BATCH_ENTRIES_MAX");
+                let has_change = entries.iter().any(Entry::is_change);
+                let batch = Some(Arc::new(Batch::Many(entries)));
+                Entries { batch, start: 0, len, has_change }
+            }
         }
-        let has_change = entries.iter().any(|entry| matches!(entry.payload, Payload::Change(_)));
-        let len = u16::try_from(entries.len()).expect("a batch holds at most BATCH_ENTRIES_MAX");
-        Entries { batch: Some(Arc::new(entries)), start: 0, len, has_change }
+    }
+
+    /// Makes a batch of one entry.
+    pub(crate) fn one(entry: Entry) -> Entries {
+        let has_change = entry.is_change();
+        Entries { batch: Some(Arc::new(Batch::One([entry]))), start: 0, len: 1, has_change }
     }
 
     /// Returns the entries of the view.
     pub fn as_slice(&self) -> &[Entry] {
         match &self.batch {
-            Some(batch) => &batch[self.start as usize..][..self.len as usize],
+            Some(batch) => {
+                let start = self.start as usize;
+                &batch.as_slice()[start..start + self.len as usize]
+            }
             None => &[],
         }
     }
@@ -126,8 +159,7 @@ impl Entries {
 
     /// Returns whether the view has a membership change.
     pub fn has_change(&self) -> bool {
-        self.has_change
-            && self.as_slice().iter().any(|entry| matches!(entry.payload, Payload::Change(_)))
+        self.has_change && self.as_slice().iter().any(Entry::is_change)
     }
 
     /// Returns a view of the same batch, from `lo` up to but without `hi`, both cut to this view.
@@ -135,6 +167,9 @@ impl Entries {
     pub fn between(&self, lo: Index, hi: Index) -> Entries {
         let first = self.first_index();
         let end = first.plus(self.len() as u64);
+        if lo <= first && hi >= end {
+            return self.clone();
+        }
         let lo = lo.clamp(first, end);
         let hi = hi.clamp(lo, end);
         self.cut((lo.0 - first.0) as usize, (hi.0 - lo.0) as usize)
@@ -143,8 +178,18 @@ impl Entries {
     /// Returns the longest prefix of at most `max_bytes`, but at least one entry if there is one.
     #[must_use]
     pub fn limited(&self, max_bytes: u64) -> Entries {
-        let count = prefix_within(self.as_slice(), max_bytes);
-        self.cut(0, count)
+        match prefix_within(self.as_slice(), max_bytes) {
+            count if count == self.len() => self.clone(),
+            count => self.cut(0, count),
+        }
+    }
+
+    /// Does the same with a view that is not needed any more.
+    pub(crate) fn into_limited(self, max_bytes: u64) -> Entries {
+        match prefix_within(self.as_slice(), max_bytes) {
+            count if count == self.len() => self,
+            count => self.cut(0, count),
+        }
     }
 
     /// Returns the size of the view against a limit, in bytes.
@@ -175,7 +220,7 @@ impl Entries {
 
 /// Returns how many of the first entries fit into `max_bytes`; the first always does.
 pub(crate) fn prefix_within(entries: &[Entry], max_bytes: u64) -> usize {
-    if max_bytes == u64::MAX {
+    if max_bytes == u64::MAX || entries.len() <= 1 {
         return entries.len();
     }
     let mut total = 0u64;

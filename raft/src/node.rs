@@ -12,7 +12,7 @@ use crate::error::{
     CampaignError, ChangeError, ConfigError, ProposeError, ReadError, StepError, TransferError,
 };
 use crate::membership::Membership;
-use crate::message::{Body, Message};
+use crate::message::Message;
 use crate::proposal::Proposed;
 use crate::raft::Raft;
 use crate::raft_log::RaftLog;
@@ -59,10 +59,18 @@ pub struct Node<S> {
 struct Writing {
     number: u64,
     report: Option<WriteReport>,
-    /// This node's own vote or acknowledgement, which counts when it is durable like a peer's.
-    own: Option<Message>,
-    /// Further ones; mostly none.
-    more_own: Vec<Message>,
+    /// A leader's own acknowledgement and its term. It counts when it is durable, like a peer's.
+    own: Option<(Term, Index)>,
+    /// What is rare.
+    rest: Option<Box<Rest>>,
+}
+
+/// What few portions have.
+#[derive(Debug)]
+struct Rest {
+    /// This node's own votes; and its acknowledgements, if it sends at once.
+    own: Vec<Message>,
+    /// The places of damaged entries that got fresh copies.
     repaired: Vec<Index>,
 }
 
@@ -204,18 +212,22 @@ impl<S: Storage> Node<S> {
     /// Returns whether [`Node::ready`] would have anything to do.
     pub fn has_ready(&self) -> bool {
         let state = &self.raft.state;
+        // What is likely, and cheap to see, comes first.
+        if !state.promises.is_empty()
+            || !state.outbox.is_empty()
+            || state.log.has_unhanded()
+            || state.log.has_committed(!state.config.async_writes)
+        {
+            return true;
+        }
         let due = match &self.raft.role {
             Role::Leader(leader) => leader.has_round_due() || leader.has_due(state),
             _ => false,
         };
-        due || !state.outbox.is_empty()
-            || !state.promises.is_empty()
-            || !state.reads.is_empty()
-            || self.raft.soft_state() != self.told_soft
-            || state.hard_state() != self.told_hard
-            || state.log.has_unhanded()
+        due || !state.reads.is_empty()
             || state.log.has_unhanded_snapshot()
-            || state.log.has_committed(!state.config.async_writes)
+            || state.hard_state() != self.told_hard
+            || self.raft.soft_state() != self.told_soft
     }
 
     /// Returns the work that has gathered.
@@ -229,7 +241,7 @@ impl<S: Storage> Node<S> {
     /// next: a caller that passes the same `Ready` again causes no allocation.
     pub fn ready_into(&mut self, ready: &mut Ready) {
         ready.clear();
-        self.send_gathered();
+        let own = self.send_gathered();
         self.number += 1;
         ready.number = self.number;
         let state = &mut self.raft.state;
@@ -242,23 +254,21 @@ impl<S: Storage> Node<S> {
         ready.storage_error =
             state.log.hand_out_committed(unstable_too, &mut ready.committed).err();
         self.tell_states(ready);
-        self.note_writing(ready);
+        self.note_writing(ready, own);
     }
 
-    /// Sends what waited for output to be taken.
-    fn send_gathered(&mut self) {
+    /// Sends what waited for output to be taken. Returns the leader's own acknowledgement of the
+    /// entries that are about to be handed out.
+    fn send_gathered(&mut self) -> Option<(Term, Index)> {
         let state = &mut self.raft.state;
-        if let Role::Leader(leader) = &mut self.raft.role {
-            if leader.has_round_due() {
-                leader.broadcast_heartbeat(state);
-                leader.confirm_reads(state);
-            }
-            leader.flush(state);
-            if state.config.send == SendPolicy::Coalesce && state.log.has_unhanded() {
-                let index = state.log.last().index;
-                state.send(state.id(), Body::AppendAccepted { index });
-            }
+        let Role::Leader(leader) = &mut self.raft.role else { return None };
+        if leader.has_round_due() {
+            leader.broadcast_heartbeat(state);
+            leader.confirm_reads(state);
         }
+        leader.flush(state);
+        let acknowledges = state.config.send == SendPolicy::Coalesce && state.log.has_unhanded();
+        acknowledges.then(|| (state.term, state.log.last().index))
     }
 
     /// Fills in the states that changed.
@@ -282,7 +292,7 @@ impl<S: Storage> Node<S> {
     ///
     /// Every portion that is written while entries are not durable attests the end of the log anew:
     /// a report whose term has passed is dropped, and a later one must stand in for it.
-    fn note_writing(&mut self, ready: &mut Ready) {
+    fn note_writing(&mut self, ready: &mut Ready, own: Option<(Term, Index)>) {
         let state = &self.raft.state;
         let id = state.id();
         let snapshot = ready.snapshot.as_ref().map(|snapshot| snapshot.last.index);
@@ -292,19 +302,15 @@ impl<S: Storage> Node<S> {
             let last = unstable.then(|| state.log.last());
             ready.report = Some(WriteReport { term: state.term, last, snapshot });
         }
-        let mut own = ready.promises.iter().filter(|message| message.to == id).cloned();
-        let first = own.next();
-        if ready.report.is_none() && first.is_none() {
+        let mut promised = ready.promises.iter().filter(|message| message.to == id).peekable();
+        if ready.report.is_none() && own.is_none() && promised.peek().is_none() {
             return;
         }
-        let writing = Writing {
-            number: self.number,
-            report: ready.report,
-            own: first,
-            more_own: own.collect(),
-            repaired: ready.repaired.iter().map(|entry| entry.index).collect(),
-        };
-        self.writing.push_back(writing);
+        let rest = (promised.peek().is_some() || !ready.repaired.is_empty()).then(|| {
+            let repaired = ready.repaired.iter().map(|entry| entry.index).collect();
+            Box::new(Rest { own: promised.cloned().collect(), repaired })
+        });
+        self.writing.push_back(Writing { number: self.number, report: ready.report, own, rest });
         if crate::mutant!("promise_before_durable") {
             self.deliver_own();
         }
@@ -320,12 +326,19 @@ impl<S: Storage> Node<S> {
             && writing.number <= number
         {
             let writing = self.writing.pop_front().expect("there is a front");
-            for own in writing.own.into_iter().chain(writing.more_own) {
-                // What this node promised itself may be void by now, and then it is ignored.
-                let _ = self.raft.step(own);
+            // What this node promised itself may be void by now, and then it is ignored.
+            if let Some((term, index)) = writing.own
+                && term == self.raft.state.term
+            {
+                let _ = self.raft.on_append_accepted(self.id(), index);
+            }
+            if let Some(rest) = writing.rest {
+                for own in rest.own {
+                    let _ = self.raft.step(own);
+                }
+                self.raft.state.log.repairs_stored(&rest.repaired);
             }
             let state = &mut self.raft.state;
-            state.log.repairs_stored(&writing.repaired);
             let Some(report) = writing.report else { continue };
             // Entries written in an earlier term may have been replaced since, by other entries at
             // the same places, of which some are not written yet.
@@ -343,7 +356,12 @@ impl<S: Storage> Node<S> {
 
     /// Delivers this node's own promises at once: a bug that has shipped, for the tests to find.
     fn deliver_own(&mut self) {
-        if let Some(own) = self.writing.back_mut().and_then(|writing| writing.own.take()) {
+        let Some(writing) = self.writing.back_mut() else { return };
+        let (own, rest) = (writing.own.take(), writing.rest.take());
+        if let Some((_, index)) = own {
+            let _ = self.raft.on_append_accepted(self.id(), index);
+        }
+        for own in rest.into_iter().flat_map(|rest| rest.own) {
             let _ = self.raft.step(own);
         }
     }

@@ -18,7 +18,7 @@ mod tail;
 use std::collections::VecDeque;
 
 use self::tail::Tail;
-use crate::entry::{Entries, Entry, Payload, prefix_within};
+use crate::entry::{ENTRY_OVERHEAD_BYTES, Entries, Entry, Payload, prefix_within};
 use crate::error::{ConfigError, StepError, StorageError};
 use crate::membership::Membership;
 use crate::message::Snapshot;
@@ -401,7 +401,7 @@ impl<S: Storage> RaftLog<S> {
             let hi = hi.min(self.tail.first());
             return self.storage.entries(lo, hi, max_bytes);
         }
-        Ok(self.tail.run(lo, hi).limited(max_bytes))
+        Ok(self.tail.run(lo, hi).into_limited(max_bytes))
     }
 
     // What goes to disk.
@@ -446,8 +446,11 @@ impl<S: Storage> RaftLog<S> {
 
     /// Returns the last index that may be applied.
     fn appliable(&self, unstable_too: bool) -> Index {
-        let unreadable = self.faulty.iter().chain(&self.repairing).min();
-        let committed = unreadable.map_or(self.committed, |index| self.committed.min(index.prev()));
+        let mut committed = self.committed;
+        if !self.faulty.is_empty() || !self.repairing.is_empty() {
+            let unreadable = self.faulty.iter().chain(&self.repairing);
+            committed = unreadable.fold(committed, |end, index| end.min(index.prev()));
+        }
         match unstable_too || crate::mutant!("apply_unpersisted") {
             true => committed,
             false => committed.min(self.stable),
@@ -479,12 +482,11 @@ impl<S: Storage> RaftLog<S> {
                 Err(_) if bytes > 0 => break,
                 Err(error) => return Err(error),
             };
-            let run = match fit(&run, budget - bytes.min(budget), bytes == 0) {
-                Some(run) => run,
-                None => break,
+            let Some((run, size)) = fit(run, budget - bytes.min(budget), bytes == 0) else {
+                break;
             };
-            bytes += run.size_bytes();
-            payload_bytes += run.iter().map(|entry| entry.payload.len_bytes()).sum::<u64>();
+            bytes += size;
+            payload_bytes += size - ENTRY_OVERHEAD_BYTES * run.len() as u64;
             self.applying = run.last_id().index;
             out.push(run);
             if bytes >= budget {
@@ -520,7 +522,7 @@ impl<S: Storage> RaftLog<S> {
         }
         self.in_apply.paused = self.in_apply.bytes >= self.in_apply.bytes_max;
         self.tail.forget_to(self.stable.min(self.applied));
-        if self.gathered.last_id().index <= self.applied {
+        if !self.gathered.is_empty() && self.gathered.last_id().index <= self.applied {
             self.gathered = Entries::default();
         }
         freed
@@ -603,9 +605,15 @@ impl<S: Storage> RaftLog<S> {
     }
 }
 
-/// Cuts a run to a budget; `first` says that one entry must be handed out whatever its size.
-fn fit(run: &Entries, budget: u64, first: bool) -> Option<Entries> {
-    let count = prefix_within(run, budget);
-    let whole = run.between(run.first_index(), run.first_index().plus(count as u64));
-    (first || whole.size_bytes() <= budget).then_some(whole)
+/// Cuts a run to a budget and returns it with its size; `first` says that one entry must be handed out
+/// whatever its size.
+fn fit(run: Entries, budget: u64, first: bool) -> Option<(Entries, u64)> {
+    let size = run.size_bytes();
+    if size <= budget {
+        return Some((run, size));
+    }
+    let count = prefix_within(&run, budget);
+    let part = run.between(run.first_index(), run.first_index().plus(count as u64));
+    let size = part.size_bytes();
+    (first || size <= budget).then_some((part, size))
 }

@@ -49,7 +49,7 @@ impl Leader {
         even_empty: bool,
     ) -> bool {
         let progress = &mut self.progress[place];
-        if progress.is_paused() {
+        if progress.is_paused() || !even_empty && progress.next > state.log.last().index {
             return false;
         }
         let index = progress.next.prev();
@@ -167,7 +167,9 @@ impl Leader {
 
     /// Does what an acknowledgement makes possible.
     fn after_progress<S: Storage>(&mut self, state: &mut State<S>, place: usize) {
-        let committed = self.maybe_commit(state);
+        // What is committed already does not move the commit index.
+        let committed =
+            self.progress[place].matched > state.log.committed() && self.maybe_commit(state);
         if committed {
             self.open_reads(state);
         }

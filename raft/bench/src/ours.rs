@@ -1,71 +1,196 @@
-//! A group of our nodes in one thread, each with a log in memory.
+//! A group of our nodes in one thread.
 
 use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tinykv_raft::{Config, Index, MemStorage, Membership, Message, Node, NodeId, Ready};
+use tinykv_raft::{
+    Config, Entries, Entry, EntryId, HardState, Index, InitialState, MemStorage, Membership,
+    Message, Node, NodeId, Ready, Snapshot, Storage, StorageError, Term,
+};
 
 use crate::Group;
+use crate::log::{Log, Numbered};
+
+impl Numbered for Entry {
+    fn index(&self) -> u64 {
+        self.index.0
+    }
+
+    fn term(&self) -> u64 {
+        self.term.0
+    }
+}
+
+/// A log that a node reads and the bench writes.
+pub(crate) trait Disk: Storage {
+    fn of(size: u64) -> Self;
+    fn write(&mut self, ready: &Ready);
+    fn compact(&mut self, index: Index);
+}
+
+/// The log that both sides use.
+#[derive(Debug)]
+pub(crate) struct Neutral {
+    log: Log<Entry>,
+    hard_state: HardState,
+    membership: Membership,
+}
+
+impl Disk for Neutral {
+    fn of(size: u64) -> Neutral {
+        let membership = Membership::of_voters(1..=size);
+        Neutral { log: Log::default(), hard_state: HardState::default(), membership }
+    }
+
+    fn write(&mut self, ready: &Ready) {
+        if let Some(Snapshot { last, .. }) = ready.snapshot {
+            self.log.restart(last.index.0, last.term.0);
+        }
+        ready.entries.iter().for_each(|entries| self.log.append(entries));
+        self.hard_state = ready.hard_state.unwrap_or(self.hard_state);
+    }
+
+    fn compact(&mut self, index: Index) {
+        self.log.compact(index.0);
+    }
+}
+
+impl Storage for Neutral {
+    fn initial_state(&self) -> Result<InitialState, StorageError> {
+        let (hard_state, membership) = (self.hard_state, self.membership.clone());
+        Ok(InitialState { hard_state, membership, faulty: Vec::new() })
+    }
+
+    fn entries(&self, lo: Index, hi: Index, max_bytes: u64) -> Result<Entries, StorageError> {
+        if lo < self.first_index() {
+            return Err(StorageError::Compacted { up_to: self.first_index().prev() });
+        }
+        // A message holds so many of these entries at most.
+        let hi = hi.0.min(lo.0 + 4096);
+        Ok(Entries::new(self.log.range(lo.0, hi)).limited(max_bytes))
+    }
+
+    fn term(&self, index: Index) -> Result<Term, StorageError> {
+        let up_to = self.first_index().prev();
+        self.log.term(index.0).map(Term).ok_or(StorageError::Compacted { up_to })
+    }
+
+    fn first_index(&self) -> Index {
+        Index(self.log.first())
+    }
+
+    fn last_index(&self) -> Index {
+        Index(self.log.last())
+    }
+
+    fn snapshot(&self) -> Result<Snapshot, StorageError> {
+        let index = self.first_index().prev();
+        let last = EntryId { term: self.term(index)?, index };
+        Ok(Snapshot { last, membership: self.membership.clone(), data: Bytes::new() })
+    }
+}
+
+/// This crate's own log, which keeps the batches that it is given.
+impl Disk for MemStorage {
+    fn of(size: u64) -> MemStorage {
+        MemStorage::with_membership(Membership::of_voters(1..=size))
+    }
+
+    fn write(&mut self, ready: &Ready) {
+        if let Some(snapshot) = &ready.snapshot {
+            self.install_snapshot(snapshot.clone());
+        }
+        ready.entries.iter().for_each(|entries| self.append(entries));
+        if let Some(state) = ready.hard_state {
+            self.set_hard_state(state);
+        }
+    }
+
+    fn compact(&mut self, index: Index) {
+        // Nothing to forget is fine.
+        let _ = MemStorage::compact(self, index);
+    }
+}
 
 /// One group.
-pub(crate) struct Ours {
-    nodes: Vec<Node<MemStorage>>,
+pub(crate) struct Ours<D> {
+    pub(crate) nodes: Vec<Node<D>>,
     ready: Ready,
     queue: Vec<Message>,
     spare: Vec<Message>,
+    down: Option<u64>,
     applied: u64,
+    reads: u64,
 }
 
-pub(crate) fn node(id: u64, size: u64) -> Node<MemStorage> {
+pub(crate) fn node<D: Disk>(id: u64, size: u64) -> Node<D> {
     let config = Config { pre_vote: false, check_quorum: false, ..Config::new(NodeId(id)) };
-    let storage = MemStorage::with_membership(Membership::of_voters(1..=size));
-    Node::new(config, storage, SmallRng::seed_from_u64(id)).expect("a new node starts")
+    Node::new(config, D::of(size), SmallRng::seed_from_u64(id)).expect("a new node starts")
 }
 
-impl Group for Ours {
-    fn new(size: u64, _batch_append: bool) -> Ours {
+impl<D: Disk> Ours<D> {
+    fn work(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        node.ready_into(&mut self.ready);
+        node.storage_mut().write(&self.ready);
+        self.applied +=
+            self.ready.committed.iter().map(|entries| entries.len() as u64).sum::<u64>();
+        self.reads += self.ready.reads.len() as u64;
+        node.advance(&self.ready);
+        self.queue.append(&mut self.ready.messages);
+        // What a node promises itself goes no further: `advance` has delivered it.
+        let id = node.id();
+        self.ready.promises.retain(|message| message.to != id);
+        self.queue.append(&mut self.ready.promises);
+    }
+}
+
+impl<D: Disk> Group for Ours<D> {
+    fn new(size: u64) -> Ours<D> {
         let mut group = Ours {
             nodes: (1..=size).map(|id| node(id, size)).collect(),
             ready: Ready::default(),
             queue: Vec::new(),
             spare: Vec::new(),
+            down: None,
             applied: 0,
+            reads: 0,
         };
-        group.nodes[0].campaign().expect("it may campaign");
-        group.settle();
+        group.elect(1);
         assert!(group.nodes[0].is_leader());
         group
     }
 
+    fn elect(&mut self, id: u64) {
+        self.nodes[id as usize - 1].campaign().expect("it may campaign");
+        self.settle();
+    }
+
     fn propose(&mut self, batch: usize, data: &Bytes) {
-        let batch = std::iter::repeat_n(data.clone(), batch);
-        self.nodes[0].propose_batch(batch).expect("the leader takes it");
+        let leader = &mut self.nodes[0];
+        let result = match batch {
+            1 => leader.propose(data.clone()),
+            _ => leader.propose_batch(std::iter::repeat_n(data.clone(), batch)),
+        };
+        result.expect("the leader takes it");
     }
 
     fn settle(&mut self) {
         loop {
             let mut idle = true;
-            for node in &mut self.nodes {
-                while node.has_ready() {
+            for place in 0..self.nodes.len() {
+                while self.nodes[place].has_ready() {
                     idle = false;
-                    node.ready_into(&mut self.ready);
-                    let storage = node.storage_mut();
-                    self.ready.entries.iter().for_each(|entries| storage.append(entries));
-                    if let Some(state) = self.ready.hard_state {
-                        storage.set_hard_state(state);
-                    }
-                    self.applied += self.ready.committed().count() as u64;
-                    let id = node.id();
-                    node.advance(&self.ready);
-                    self.queue.append(&mut self.ready.messages);
-                    self.queue.extend(self.ready.promises.drain(..).filter(|m| m.to != id));
+                    self.work(place);
                 }
             }
             std::mem::swap(&mut self.queue, &mut self.spare);
             for message in self.spare.drain(..) {
                 idle = false;
-                let to = message.to.0 as usize - 1;
-                self.nodes[to].step(message).expect("it is understood");
+                if self.down != Some(message.to.0) {
+                    let to = message.to.0 as usize - 1;
+                    self.nodes[to].step(message).expect("it is understood");
+                }
             }
             if idle {
                 return;
@@ -77,15 +202,32 @@ impl Group for Ours {
         self.nodes[0].tick();
     }
 
-    fn compact(&mut self) {
+    fn read(&mut self, count: u64) {
+        for token in 0..count {
+            self.nodes[0].read_index(token).expect("it waits");
+        }
+    }
+
+    fn set_down(&mut self, id: Option<u64>) {
+        self.down = id;
+    }
+
+    fn compact(&mut self, keep: u64) {
         for node in &mut self.nodes {
-            let index = Index(node.applied_index().0.saturating_sub(64));
-            // Nothing to forget is fine.
-            let _ = node.storage_mut().compact(index);
+            let index = Index(node.applied_index().0.saturating_sub(keep));
+            node.storage_mut().compact(index);
         }
     }
 
     fn applied(&self) -> u64 {
         self.applied
+    }
+
+    fn reads(&self) -> u64 {
+        self.reads
+    }
+
+    fn last(&self, id: u64) -> u64 {
+        self.nodes[id as usize - 1].last().index.0
     }
 }

@@ -58,11 +58,14 @@ impl Tail {
 
     /// Makes the open batch a shared one.
     pub(super) fn seal(&mut self) {
-        if !self.open.is_empty() {
-            let entries = Entries::new(std::mem::take(&mut self.open));
-            self.sealed_end = entries.last_id().index.next();
-            self.batches.push_back(entries);
-        }
+        let entries = match self.open.len() {
+            0 => return,
+            // The buffer serves the next entry too.
+            1 => self.open.pop().map_or(Entries::default(), Entries::one),
+            _ => Entries::new(std::mem::take(&mut self.open)),
+        };
+        self.sealed_end = entries.last_id().index.next();
+        self.batches.push_back(entries);
     }
 
     /// Cuts the log off before `from`.
@@ -84,10 +87,10 @@ impl Tail {
 
     /// Forgets whole batches up to `up_to`. A batch is kept while any of its entries is needed.
     pub(super) fn forget_to(&mut self, up_to: Index) {
-        while let Some(batch) = self.batches.front()
-            && batch.last_id().index <= up_to
+        while let Some(end) = self.batches.front().map(|batch| batch.last_id().index)
+            && end <= up_to
         {
-            self.first = batch.last_id().index.next();
+            self.first = end.next();
             self.batches.pop_front();
         }
         if self.batches.is_empty() && self.open.is_empty() && self.batches.capacity() > 16 {
@@ -115,7 +118,11 @@ impl Tail {
     /// Returns the shared entries from `lo` up to `hi` that stand in one batch. Both bounds must be
     /// in the sealed part.
     pub(super) fn run(&self, lo: Index, hi: Index) -> Entries {
-        self.batches[self.batch_of(lo)].between(lo, hi)
+        match self.batches.back() {
+            // Mostly the end is wanted.
+            Some(batch) if batch.first_index() <= lo => batch.between(lo, hi),
+            _ => self.batches[self.batch_of(lo)].between(lo, hi),
+        }
     }
 
     fn batch_of(&self, index: Index) -> usize {
