@@ -107,6 +107,12 @@ impl Peer {
         !self.region.peers.is_empty()
     }
 
+    /// Forgets the snapshot that others can be sent; those that are on their way go on.
+    pub(crate) fn drop_source(&mut self) {
+        self.source = None;
+        self.node.storage_mut().snapshot = None;
+    }
+
     /// Who a member is; none if it was never heard of.
     pub(crate) fn find(&self, id: NodeId) -> Option<peer::Peer> {
         self.region.peer(id).or_else(|| self.strangers.get(&id).copied())

@@ -440,8 +440,7 @@ fn tick_snapshots<R>(
         *idle = if peer.outgoing.is_empty() { *idle + 1 } else { 0 };
         if *idle > give_up {
             // It holds old data in the engine.
-            peer.source = None;
-            peer.node.storage_mut().snapshot = None;
+            peer.drop_source();
         }
     }
     let mut given_up = Vec::new();

@@ -74,6 +74,7 @@ impl<R> Store<R> {
                 let is_ours = peer.outgoing.get(&from).is_some_and(|it| it.snapshot == snapshot);
                 if is_ours {
                     peer.outgoing.remove(&from);
+                    peer.drop_source();
                     peer.node.report_snapshot(from, false);
                     self.metrics.snapshots_given_up += 1;
                     self.dirty.insert(region);

@@ -104,6 +104,8 @@ impl<R> Store<R> {
             self.out.changes.push(Answer { tag: tag.tag, result });
         }
         peer.strangers.retain(|id, _| now.peer(*id).is_none());
+        // A new member would not take one that does not name it.
+        peer.drop_source();
         self.set_region(now);
     }
 
@@ -182,6 +184,7 @@ impl<R> Store<R> {
             (Ok(chunk), Some(receiver)) => (chunk, receiver),
             (chunk, _) => {
                 peer.outgoing.remove(&to);
+                peer.drop_source();
                 peer.node.report_snapshot(to, false);
                 self.metrics.snapshots_given_up += 1;
                 if let Err(error) = chunk {

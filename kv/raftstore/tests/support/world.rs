@@ -96,6 +96,8 @@ pub(crate) struct World {
     pub(crate) alarms: Vec<String>,
     /// Whether queues are emptied in each step, so that nothing is interleaved.
     pub(crate) is_prompt: bool,
+    /// Whether disks may fail.
+    pub(crate) fails: bool,
 }
 
 pub(crate) const REGION: RegionId = RegionId(1);
@@ -147,6 +149,7 @@ impl World {
             changes: BTreeMap::new(),
             alarms: Vec::new(),
             is_prompt: false,
+            fails: false,
             options,
         };
         for id in 1..=world.options.stores {
@@ -190,6 +193,43 @@ impl World {
     pub(crate) fn stop(&mut self, id: u64) {
         self.nodes.get_mut(&id).unwrap().running = None;
         self.lose_requests(id);
+    }
+
+    /// Lets the power of a store fail after so many operations on its disk.
+    pub(crate) fn crash_after(&mut self, id: u64, operations: Option<u64>) {
+        self.fails = true;
+        self.nodes[&id].fs.set_crash_after(operations.unwrap_or(u64::MAX));
+    }
+
+    /// Starts a store whose power failed, which is when its disk refuses what it does.
+    pub(crate) fn start_crashed(&mut self, id: u64) {
+        if !self.is_up(id) {
+            self.crash(id);
+            self.start(id);
+        }
+    }
+
+    /// Appends until it is carried out, once: if that is not known, it is looked up.
+    pub(crate) fn must_once(&mut self, op: &Op, token: &str) -> Bytes {
+        for _ in 0..100 {
+            let leader = self.elect();
+            let tag = self.propose(leader, op);
+            self.until("a command is answered", |world| world.outcomes.contains_key(&tag));
+            match self.outcomes[&tag].clone() {
+                Outcome::Done(value) => return value,
+                Outcome::Failed(RegionError::Undetermined { .. }) => {
+                    // Whatever was on its way is decided once a later command is.
+                    self.must_put("fence", "");
+                    let value = self.must_get(&String::from_utf8_lossy(&op.key()));
+                    if value.ends_with(token.as_bytes()) {
+                        return value;
+                    }
+                }
+                Outcome::Failed(_) => {}
+            }
+            self.tick();
+        }
+        panic!("{op:?} is never carried out; SEED={}", self.options.seed);
     }
 
     /// What was asked of a store that is gone is never answered.
@@ -361,14 +401,18 @@ impl World {
                         true => Durability::Synced,
                         false => Durability::Deferred,
                     };
-                    running.wal.write(log, durability).unwrap();
+                    if running.wal.write(log, durability).is_err() {
+                        return self.power_failed(id);
+                    }
                 }
                 running.store.persisted(number);
             }
             if apply && let Some(task) = running.tasks.pop_front() {
                 is_idle = false;
-                let done = running.applier.run(vec![task]).unwrap();
-                running.store.applied(done);
+                match running.applier.run(vec![task]) {
+                    Ok(done) => running.store.applied(done),
+                    Err(_) => return self.power_failed(id),
+                }
             }
             if chunk && let Some(task) = running.chunks.pop_front() {
                 is_idle = false;
@@ -383,6 +427,12 @@ impl World {
                 return;
             }
         }
+    }
+
+    /// A store whose disk fails is gone, as without power.
+    fn power_failed(&mut self, id: u64) {
+        assert!(self.fails, "store {id}: its disk fails");
+        self.stop(id);
     }
 
     fn take_output(&mut self, id: u64) {
