@@ -159,13 +159,16 @@ impl<S: Storage> Raft<S> {
     /// Answers a message of an older term, where silence would do harm.
     fn answer_old_term(&mut self, message: &Message) -> Gate {
         let state = &mut self.state;
-        let careful = state.config.check_quorum || state.config.pre_vote;
+        // Would the leader hear of our term by our next campaign? Not with leases or pre-vote; and a
+        // learner, say one that campaigned in vain when it was a voter, does not campaign.
+        let heard = !state.config.check_quorum
+            && !state.config.pre_vote
+            && (state.promotable().is_ok() || crate::mutant!("bystander_unanswered"));
         match message.body {
-            // This node may be stuck at a higher term: it cannot follow the leader, and with leases
-            // or pre-vote its own campaign is not heard. The answer carries our term and makes the
-            // leader step down, so that all meet in a new term.
+            // This node may be stuck at a higher term, in which it cannot follow the leader. The
+            // answer carries our term and makes the leader step down, so that all meet in a new term.
             Body::Append { .. } | Body::Heartbeat { .. } | Body::Commit { .. }
-                if careful && !crate::mutant!("old_leader_unanswered") =>
+                if !heard && !crate::mutant!("old_leader_unanswered") =>
             {
                 state.send(message.from, Body::AppendAccepted { index: Index(0) });
             }

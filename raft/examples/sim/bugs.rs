@@ -128,11 +128,18 @@ const KNOWN: &[Bug] = &[
     ),
     (
         "a member stuck at a later term never comes back",
-        &[(
-            "old_leader_unanswered",
-            "known_bugs",
-            "elections::a_member_at_a_later_term_comes_back",
-        )],
+        &[
+            (
+                "old_leader_unanswered",
+                "known_bugs",
+                "elections::a_member_at_a_later_term_comes_back",
+            ),
+            (
+                "bystander_unanswered",
+                "known_bugs",
+                "elections::a_learner_at_a_later_term_comes_back",
+            ),
+        ],
     ),
     (
         "a leader without a majority stays",

@@ -120,3 +120,28 @@ fn a_member_at_a_later_term_comes_back() {
     cluster.heartbeat(1);
     assert_eq!((cluster.role(1), cluster.term(1)), (Follower, cluster.term(3)));
 }
+
+/// A voter that was cut off has campaigned in vain, and was made a learner meanwhile. It does not
+/// campaign any more, so nobody would ever hear of its later term. (The simulator found this.)
+#[test]
+fn a_learner_at_a_later_term_comes_back() {
+    let mut cluster = Cluster::of(3);
+    cluster.campaign(1);
+    let change = Change::simple(Step::AddLearner(NodeId(3)));
+    cluster.member(1).node.propose_change(change).unwrap();
+    cluster.settle();
+    cluster.isolate(3);
+    let term = Term(5);
+    cluster.member(3).hear(
+        2,
+        term.0,
+        Body::RequestVote { last: EntryId::default(), transfer: false },
+    );
+    assert!(!cluster.node(3).membership().is_voter(NodeId(3)));
+    cluster.recover();
+    cluster.heartbeat(1);
+    assert_eq!((cluster.role(1), cluster.node(1).term()), (Follower, term));
+    cluster.campaign(1);
+    cluster.heartbeat(1);
+    assert_eq!(cluster.node(3).last(), cluster.node(1).last());
+}
