@@ -127,6 +127,7 @@ impl Entries {
     }
 
     /// Returns the entries of the view.
+    #[inline]
     pub fn as_slice(&self) -> &[Entry] {
         match &self.batch {
             Some(batch) => {
@@ -138,21 +139,25 @@ impl Entries {
     }
 
     /// Returns how many entries the view shows.
+    #[inline]
     pub fn len(&self) -> usize {
         self.len as usize
     }
 
     /// Returns whether the view shows nothing.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Returns the first entry's index, or zero for an empty view.
+    #[inline]
     pub fn first_index(&self) -> Index {
         self.as_slice().first().map_or(Index(0), |entry| entry.index)
     }
 
     /// Returns the last entry's name, or zeroes for an empty view.
+    #[inline]
     pub fn last_id(&self) -> EntryId {
         self.as_slice().last().map_or(EntryId::default(), Entry::id)
     }

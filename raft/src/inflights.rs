@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 
 use crate::types::Index;
 
-/// Messages sent and not yet answered. Holds no memory while there are none.
+/// Messages sent and not yet answered.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Inflights {
     /// The last index and the size of each message.
@@ -39,6 +39,13 @@ impl Inflights {
         {
             self.bytes = self.bytes.saturating_sub(*bytes);
             self.messages.pop_front();
+        }
+    }
+
+    /// Frees the memory if there are none.
+    pub(crate) fn release_buffer(&mut self) {
+        if self.messages.is_empty() {
+            self.messages = VecDeque::new();
         }
     }
 

@@ -98,6 +98,23 @@ impl<S: Storage> Node<S> {
     /// Lets one unit of time pass.
     pub fn tick(&mut self) {
         self.raft.tick();
+        self.release_buffers();
+    }
+
+    /// Frees what is empty and only needed for proposals. There may be many groups, of which few have
+    /// any between two ticks.
+    fn release_buffers(&mut self) {
+        if self.writing.is_empty() {
+            self.writing = VecDeque::new();
+        }
+        let state = &mut self.raft.state;
+        if state.promises.is_empty() {
+            state.promises = Vec::new();
+        }
+        state.log.release_buffers();
+        if let Role::Leader(leader) = &mut self.raft.role {
+            leader.progress.iter_mut().for_each(|progress| progress.inflights.release_buffer());
+        }
     }
 
     /// Takes a message from a peer.

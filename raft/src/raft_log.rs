@@ -417,6 +417,7 @@ impl<S: Storage> RaftLog<S> {
     }
 
     /// Moves the entries to write into `out`.
+    #[inline]
     pub(crate) fn hand_out(&mut self, out: &mut Vec<Entries>, repaired: &mut Vec<Entry>) {
         self.tail.seal();
         let hi = self.last.index.next();
@@ -458,12 +459,14 @@ impl<S: Storage> RaftLog<S> {
     }
 
     /// Returns whether there are committed entries to hand out.
+    #[inline]
     pub(crate) fn has_committed(&self, unstable_too: bool) -> bool {
         let snapshot_waits = self.snapshot.is_some() && !crate::mutant!("apply_over_snapshot");
         !self.in_apply.paused && !snapshot_waits && self.applying < self.appliable(unstable_too)
     }
 
     /// Moves committed entries into `out`, within the limit on what is being applied.
+    #[inline]
     pub(crate) fn hand_out_committed(
         &mut self,
         unstable_too: bool,
@@ -526,6 +529,14 @@ impl<S: Storage> RaftLog<S> {
             self.gathered = Entries::default();
         }
         freed
+    }
+
+    /// Frees what is empty.
+    pub(crate) fn release_buffers(&mut self) {
+        if self.in_apply.chunks.is_empty() {
+            self.in_apply.chunks = VecDeque::new();
+        }
+        self.tail.release_buffers();
     }
 
     // Snapshots.

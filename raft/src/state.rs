@@ -173,6 +173,10 @@ impl<S: Storage> State<S> {
         if waits || to == message.from {
             self.promises.push(message);
         } else {
+            if self.outbox.capacity() == 0 {
+                // Enough for the heartbeats of a group of three, which most groups are.
+                self.outbox.reserve_exact(2);
+            }
             self.outbox.push(message);
         }
     }

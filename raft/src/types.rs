@@ -90,18 +90,21 @@ impl Term {
 impl Index {
     /// Returns the index `n` places on; stays at the end of the number range.
     #[must_use]
+    #[inline]
     pub fn plus(self, n: u64) -> Index {
         Index(self.0.saturating_add(n))
     }
 
     /// Returns the following index.
     #[must_use]
+    #[inline]
     pub fn next(self) -> Index {
         self.plus(1)
     }
 
     /// Returns the preceding index; zero stays zero.
     #[must_use]
+    #[inline]
     pub fn prev(self) -> Index {
         Index(self.0.saturating_sub(1))
     }

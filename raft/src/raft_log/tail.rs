@@ -93,8 +93,15 @@ impl Tail {
             self.first = end.next();
             self.batches.pop_front();
         }
-        if self.batches.is_empty() && self.open.is_empty() && self.batches.capacity() > 16 {
+    }
+
+    /// Frees what is empty.
+    pub(super) fn release_buffers(&mut self) {
+        if self.batches.is_empty() {
             self.batches = VecDeque::new();
+        }
+        if self.open.is_empty() {
+            self.open = Vec::new();
         }
     }
 
