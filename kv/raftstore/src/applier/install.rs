@@ -161,7 +161,10 @@ fn take_pair(chunk: &mut Bytes) -> Option<(Cf, Bytes, Bytes)> {
 pub(crate) fn is_chunk(mut chunk: Bytes) -> bool {
     while !chunk.is_empty() {
         match take_pair(&mut chunk) {
-            Some((cf, ..)) if cf != Cf::Raft => {}
+            Some((cf, key, value))
+                if cf != Cf::Raft
+                    && key.len() <= engine::KEY_BYTES_MAX
+                    && value.len() <= engine::VALUE_BYTES_MAX => {}
             _ => return false,
         }
     }
