@@ -180,6 +180,10 @@ impl<R> Store<R> {
             batch.put(group, format::HARD_STATE_KEY, state);
             write(batch)?;
         }
+        let applied = match mutant!("apply-twice-after-restart") {
+            true => start.truncated,
+            false => applied,
+        };
         let peer = peer(self, local, start, applied)?;
         self.insert(peer);
         Ok(())
