@@ -246,7 +246,9 @@ impl<M: StateMachine> Applier<M> {
                 Ok(Some(Done::Snapshot(region, source.map(Arc::new))))
             }
             Task::Flush => {
-                self.engine.flush()?;
+                if !mutant!("compact-unflushed") {
+                    self.engine.flush()?;
+                }
                 let applied = |(id, it): (&RegionId, &Loaded)| (*id, it.applied.id.index);
                 Ok(Some(Done::Flushed(self.regions.iter().map(applied).collect())))
             }
@@ -476,3 +478,6 @@ pub(crate) fn load<G: Get + ?Sized>(
         _ => Err(damaged()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -245,7 +245,6 @@ impl Peer {
             true => Index(applied.0 - keep),
             false => needed.min(Index(applied.0 - keep)),
         };
-        let target = if mutant!("compact-past-applied") { self.node.last().index } else { target };
         (target > truncated).then_some(target)
     }
 

@@ -85,6 +85,31 @@ fn region_errors_say_what_is_wrong() {
 }
 
 #[test]
+fn keys_outside_of_the_region_are_refused() {
+    let mut world = World::new(Options { range: ("b", "m"), ..Options::new(6, 3) });
+    world.must_put("c", "v");
+    let leader = world.elect();
+    for key in ["a", "m", "z"] {
+        let write = world.propose(leader, &put(key, "v"));
+        let read = world.read(leader, &Bytes::copy_from_slice(key.as_bytes()));
+        for tag in [write, read] {
+            world.until("it is answered", |world| world.outcomes.contains_key(&tag));
+            let outcome = &world.outcomes[&tag];
+            assert!(
+                matches!(
+                    outcome,
+                    Outcome::Failed(RegionError::KeyNotInRegion { region, .. })
+                        if region.id == REGION
+                ),
+                "{key}: {outcome:?}"
+            );
+        }
+        assert!(world.node(leader).store.region_of(key.as_bytes()).is_none());
+    }
+    assert_eq!(world.node(leader).store.region_of(b"c").map(|it| it.id), Some(REGION));
+}
+
+#[test]
 fn what_is_cut_off_is_unknown_after_its_deadline_and_reads_fail() {
     let mut world = World::new(Options::new(5, 3));
     let leader = world.elect();

@@ -95,6 +95,25 @@ fn one_that_was_cut_off_while_it_was_removed_learns_it() {
 }
 
 #[test]
+fn one_that_was_removed_before_it_knew_anything_makes_room() {
+    let mut world = world(1);
+    world.must_put("k1", "v1");
+    // It hears the leader, but its answers are lost, so no snapshot comes to an end.
+    for id in 1..=3 {
+        world.cut(4, id);
+    }
+    must_change(&mut world, Peer::voter(4, 4), false);
+    world.until("it is made", |world| world.node(4).store.region(REGION).is_some());
+    must_change(&mut world, Peer::voter(4, 4), true);
+    world.heal();
+    must_change(&mut world, Peer::voter(9, 4), false);
+    world.until("the newer one has all", |world| world.local(4, "k1").is_some());
+    world.settle();
+    let status = world.node(4).store.status(REGION).expect("it has the region");
+    assert_eq!(status.peer, Peer::voter(9, 4));
+}
+
+#[test]
 fn changes_are_checked() {
     let mut world = world(1);
     let leader = world.elect();

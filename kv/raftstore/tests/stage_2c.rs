@@ -12,8 +12,14 @@ use support::generic::{Scenario, run};
 use support::machine::Op;
 use support::world::{Options, REGION, World};
 
-const CUT: Scenario =
-    Scenario { clients: 5, unreliable: false, crash: false, partitions: false, log_max: Some(100) };
+const CUT: Scenario = Scenario {
+    clients: 5,
+    unreliable: false,
+    crash: false,
+    partitions: false,
+    log_max: Some(100),
+    lease: false,
+};
 
 #[test]
 fn one_snapshot() {
@@ -65,6 +71,32 @@ fn one_snapshot() {
             let status = world.node(id).store.status(REGION).expect("it has the region");
             assert!(status.applied.index.0 - status.truncated.index.0 <= 20);
         }
+    }
+}
+
+#[test]
+fn a_damaged_chunk_is_never_installed() {
+    for seed in 0..10 {
+        let mut world = World::new(Options {
+            configure: |config| config.log_entries_max = 10,
+            damage: 20,
+            ..Options::new(seed, 3)
+        });
+        let leader = world.elect();
+        let far = world.ids().into_iter().find(|id| *id != leader).expect("one follows");
+        let others: Vec<u64> = world.ids().into_iter().filter(|id| *id != far).collect();
+        world.partition(&[&[far], &others]);
+        for key in 0..40 {
+            world.must_put(&format!("k{key}"), &format!("value {key}"));
+        }
+        world.run(20);
+        world.heal();
+        world.settle();
+        for key in 0..40 {
+            let value = world.local(far, &format!("k{key}")).expect("it came");
+            assert_eq!(value, format!("value {key}"), "SEED={seed}");
+        }
+        assert!(world.node(far).store.metrics().snapshots_installed >= 1);
     }
 }
 

@@ -145,11 +145,10 @@ impl<R> Store<R> {
     fn for_another(&mut self, message: &PeerMessage) -> Option<()> {
         let peer = self.peers.get(&message.region)?;
         // A newer peer of this store was added, so this one was removed; it is told by the sender's
-        // epoch, which is beyond what this one knows.
-        if message.to.id > peer.me.id
-            && peer.region.epoch.conf_ver < message.epoch.conf_ver
-            && peer.is_initialised()
-        {
+        // epoch, which is beyond what this one knows. One that knows nothing yet was removed before
+        // its first snapshot came.
+        let is_newer = message.to.id > peer.me.id;
+        if is_newer && peer.region.epoch.conf_ver < message.epoch.conf_ver {
             self.destroy(message.region);
         } else {
             self.tell_if_gone(message);

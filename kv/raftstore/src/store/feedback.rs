@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mutant::mutant;
 use proto::peer::{PeerBody, PeerMessage, RegionId};
 use raft::{Index, Snapshot};
 
@@ -164,7 +165,10 @@ impl<R> Store<R> {
             let Some(peer) = self.peers.get_mut(&region) else { continue };
             let Some(wanted) = peer.compact.take() else { continue };
             let durable = applied.get(&region).copied().unwrap_or(Index(0));
-            let to = wanted.min(durable).min(peer.applied.index);
+            let to = match mutant!("compact-past-applied") {
+                true => peer.node.last().index,
+                false => wanted.min(durable).min(peer.applied.index),
+            };
             if peer.installing.is_none() && to > peer.node.storage().truncated.index {
                 self.cut_log(region, to);
             }

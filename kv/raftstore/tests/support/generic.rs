@@ -18,6 +18,8 @@ pub(crate) struct Scenario {
     pub(crate) partitions: bool,
     /// The length at which logs are cut off.
     pub(crate) log_max: Option<u64>,
+    /// Reads rely on the leader's lease.
+    pub(crate) lease: bool,
 }
 
 /// The ticks of one round in which clients run.
@@ -43,6 +45,9 @@ fn run_seed(scenario: Scenario, seed: u64) {
     if let Some(log_max) = scenario.log_max {
         assert_eq!(log_max, 100, "the configuration is a function");
         options.configure = |config| config.log_entries_max = 100;
+    }
+    if scenario.lease {
+        options.configure = |config| config.reads = raft::ReadMode::Lease;
     }
     if scenario.unreliable {
         (options.loss, options.doubles, options.delay_max) = (10, 5, 3);

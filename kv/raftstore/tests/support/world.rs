@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use engine::{Cf, Engine, bitcask};
-use proto::peer::{Epoch, Peer, PeerMessage, Region, RegionError, RegionId, StoreId};
+use proto::peer::{Epoch, Peer, PeerBody, PeerMessage, Region, RegionError, RegionId, StoreId};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tinykv_raftstore::{
@@ -35,6 +35,10 @@ pub(crate) struct Options {
     pub(crate) doubles: u32,
     /// The longest way of a message, in ticks.
     pub(crate) delay_max: u64,
+    /// Chunks of snapshots that are damaged on their way, in percent.
+    pub(crate) damage: u32,
+    /// The keys of the region: the first, and the one after the last.
+    pub(crate) range: (&'static str, &'static str),
     /// Changes to the stores' options.
     pub(crate) configure: fn(&mut Config),
 }
@@ -48,6 +52,8 @@ impl Options {
             loss: 0,
             doubles: 0,
             delay_max: 1,
+            damage: 0,
+            range: ("", ""),
             configure: |_| {},
         }
     }
@@ -125,12 +131,15 @@ fn engine_options() -> bitcask::Options {
     }
 }
 
-pub(crate) fn first_region(members: u64) -> Region {
+fn first_region(options: &Options) -> Region {
+    let (start, end) = options.range;
+    let members = options.members;
     Region {
         id: REGION,
+        start: Bytes::from_static(start.as_bytes()),
+        end: Bytes::from_static(end.as_bytes()),
         epoch: Epoch::FIRST,
         peers: (1..=members).map(|id| Peer::voter(id, id)).collect(),
-        ..Region::default()
     }
 }
 
@@ -176,7 +185,7 @@ impl World {
         config.snapshot_ticks = 40;
         config.compact_ticks = 2;
         (self.options.configure)(&mut config);
-        node.running = Some(open(&node.fs, id, config, self.options.members).unwrap());
+        node.running = Some(open(&node.fs, id, config, &self.options).unwrap());
         self.pump(id);
     }
 
@@ -301,6 +310,16 @@ impl World {
         let (from, to) = (message.from.store.0, message.to.store.0);
         if self.cut.contains(&(from, to)) {
             return;
+        }
+        let mut message = message.clone();
+        if let PeerBody::Chunk(chunk) = &mut message.body
+            && self.rng.random_range(0..100) < self.options.damage
+            && !chunk.data.is_empty()
+        {
+            let mut data = chunk.data.to_vec();
+            let at = data.len() - 1;
+            data[at] ^= 1;
+            chunk.data = data.into();
         }
         let mut bytes = BytesMut::new();
         message.encode(&mut bytes);
@@ -605,7 +624,7 @@ pub(crate) fn open(
     fs: &MemFs,
     id: u64,
     config: Config,
-    members: u64,
+    options: &Options,
 ) -> Result<Running, tinykv_raftstore::Error> {
     let fs: Arc<dyn wal::Fs> = Arc::new(fs.clone());
     let engine: Arc<dyn Engine> =
@@ -616,8 +635,8 @@ pub(crate) fn open(
     let mut store = Store::open(config, reader, &report, engine.as_ref(), |batch| {
         wal.write(batch, Durability::Synced).map(drop)
     })?;
-    if store.is_new() && id <= members {
-        store.bootstrap(first_region(members))?;
+    if store.is_new() && id <= options.members {
+        store.bootstrap(first_region(options))?;
     }
     Ok(Running {
         store,
