@@ -9,7 +9,7 @@ NEEDS_LIBCLANG = test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || 
   { echo 'RocksDB needs libclang: apt-get install libclang-dev'; exit 1; }
 
 .DEFAULT_GOAL := help
-.PHONY: help run test bench bench-full bench-micro bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
+.PHONY: help run cluster test bench bench-full bench-micro bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -24,6 +24,10 @@ ifeq ($(ENGINE),rocksdb)
 else
 	$(CARGO) run --release --package tinykv-server -- --path data $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 endif
+
+cluster: ## build and start a cluster of 3 stores in ./cluster (NODES=5, ARGS='--port 7000' and the like)
+	$(CARGO) build --release --package tinykv-server --package tinykv-client
+	target/release/tinykv cluster start --nodes $(or $(NODES),3) $(ARGS)
 
 test: ## run all tests (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) test $(ARGS)
@@ -132,6 +136,11 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (needs: rustup toolchain install 
 	@for folder in proto kv/wal; do for target in $$(cd $$folder && $(CARGO) +nightly fuzz list); do \
 	  (cd $$folder && mkdir -p fuzz/corpus/$$target && $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target \
 	    $$(ls -d fuzz/seeds/$$target 2>/dev/null) -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
+
+bench-cluster: ## compare a cluster of three with etcd (RUNS=5 CLIENTS='1 64 256' SECONDS_EACH=5 and the like)
+	$(CARGO) build --release --package tinykv-server --package tinykv-client
+	$(CARGO) build --release --manifest-path kv/server/bench/cluster/Cargo.toml --target-dir target/cluster-bench
+	kv/server/bench/etcd.sh
 
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)

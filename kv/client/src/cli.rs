@@ -9,6 +9,7 @@ mod output;
 
 mod bench;
 mod check;
+mod cluster;
 mod completions;
 mod get;
 mod raw;
@@ -87,6 +88,7 @@ enum Command {
     Raw(raw::RawArgs),
     Shell(shell::Shell),
     Bench(Box<bench::Bench>),
+    Cluster(cluster::Cluster),
     Check(check::Check),
     Salvage(salvage::Salvage),
     Wal(wal::Wal),
@@ -117,6 +119,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Raw(command) => block_on(command.run(&global, out)),
         Command::Shell(command) => command.run(&global),
         Command::Bench(command) => command.run(&global, out),
+        Command::Cluster(command) => command.run(),
         Command::Check(command) => command.run(out),
         Command::Salvage(command) => command.run(out),
         Command::Wal(command) => command.run(out),
