@@ -32,7 +32,8 @@ const SWEEP: u8 = 1;
 ///  a condition: 0 always | 1 absent | 2 present | 3 byte string
 ///  ops and fields: see `put_command`, in the order of the fields of the types
 /// ```
-pub(crate) fn encode_chunk(chunk: &Chunk) -> Bytes {
+#[must_use]
+pub fn encode_chunk(chunk: &Chunk) -> Bytes {
     let bytes: usize = chunk.commands.iter().map(|it| it.bytes() + 32).sum();
     let mut out = BytesMut::with_capacity(1 + bytes);
     out.put_u8(CHUNK);
@@ -40,6 +41,15 @@ pub(crate) fn encode_chunk(chunk: &Chunk) -> Bytes {
         put_command(&mut out, command);
     }
     out.freeze()
+}
+
+/// Reads a chunk that [`encode_chunk`] wrote, as slices of it; none if it is none.
+#[must_use]
+pub fn decode_chunk(bytes: &Bytes) -> Option<Chunk> {
+    match decode(bytes)? {
+        Logged::Chunk(chunk) => Some(chunk),
+        Logged::Sweep(_) => None,
+    }
 }
 
 /// Writes a sweep.

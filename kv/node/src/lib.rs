@@ -37,6 +37,7 @@ mod sweep;
 mod time;
 mod write;
 
+pub use codec::{decode_chunk, encode_chunk};
 pub use command::{Chunk, Command, Condition, Expiry, Read, When, Write};
 pub use error::{Failure, Result};
 pub use machine::RawMachine;
