@@ -7,10 +7,12 @@
 //! - `listener`, `worker`, `connection`, `stream`: connections and their limits.
 //! - `resp`, `native`: the front doors. `status`: the one for people and Prometheus.
 //! - `store`: the way to the engine: reads, and writes in groups.
+//! - `cluster`: the store of a cluster: the raft thread and those around it.
 //! - [`peer`]: the connections to the other stores of a cluster.
 //! - [`pool`]: threads that may wait for the disk.
 
 mod clock;
+mod cluster;
 pub mod config;
 mod connection;
 mod context;

@@ -65,12 +65,16 @@ fn ready_line(addresses: Addresses, engine: EngineKind, path: Option<String>) ->
         address.map_or_else(|| "off".to_owned(), |address| address.to_string())
     };
     let path = path.unwrap_or_else(|| "none".to_owned());
-    format!(
+    let mut line = format!(
         "ready native={} resp={} status={} engine={engine} path={path}",
         at(addresses.native),
         at(addresses.resp),
         at(addresses.status),
-    )
+    );
+    if let Some(peer) = addresses.peer {
+        line.push_str(&format!(" peer={peer}"));
+    }
+    line
 }
 
 /// The log that the configuration asks for.

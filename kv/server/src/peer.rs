@@ -1,5 +1,6 @@
 //! The way to the other stores of a cluster: one connection to each, which carries what this store
-//! has to say, and the answers to what it asks.
+//! has to say, and the answers to what it asks; and a second one for snapshots, which must not hold
+//! up the rest.
 //!
 //! ```text
 //!  raft thread ── send ──> lane of a store ──> outgoing task ══ frames ══> incoming task ──> deliver
@@ -62,6 +63,14 @@ impl Payload for Bytes {
     }
 }
 
+/// What a connection carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Messages,
+    /// What is large and can wait.
+    Bulk,
+}
+
 /// Who this store is, whom it talks to, and the limits.
 #[derive(Clone, Debug)]
 pub struct PeersOptions {
@@ -104,14 +113,14 @@ impl PeersOptions {
     }
 
     /// What this store says to another one first.
-    fn hello(&self, to: u64) -> PeerHello {
+    fn hello(&self, kind: Kind, to: u64) -> PeerHello {
         PeerHello {
             cluster_id: self.cluster_id,
             from: self.store_id,
             to,
             agent: concat!("tinykv-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             native: self.native.clone(),
-            snapshots: false,
+            snapshots: kind == Kind::Bulk,
         }
     }
 
@@ -176,6 +185,8 @@ pub type Done = Box<dyn FnOnce(Result<Bytes, AskError>) + Send>;
 #[derive(Debug)]
 pub struct Peers<M: Payload> {
     lanes: BTreeMap<u64, Arc<Lane<M>>>,
+    /// Of connections for what is large and can wait.
+    bulk_lanes: BTreeMap<u64, Arc<Lane<M>>>,
     metrics: Arc<PeerMetrics>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -211,16 +222,16 @@ impl<M: Payload> Peers<M> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let options = Arc::new(options);
-        let lanes: BTreeMap<u64, Arc<Lane<M>>> = options
-            .members
-            .keys()
-            .filter(|id| **id != options.store_id)
-            .map(|id| (*id, Arc::new(Lane::new(&options, Arc::clone(&metrics)))))
-            .collect();
+        let new_lanes = || -> BTreeMap<u64, Arc<Lane<M>>> {
+            let others = options.members.keys().filter(|id| **id != options.store_id);
+            others.map(|id| (*id, Arc::new(Lane::new(&options, Arc::clone(&metrics))))).collect()
+        };
+        let (lanes, bulk_lanes) = (new_lanes(), new_lanes());
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let body = {
-            let (lanes, metrics) = (lanes.clone(), Arc::clone(&metrics));
+            let (lanes, bulk_lanes) = (lanes.clone(), bulk_lanes.clone());
+            let metrics = Arc::clone(&metrics);
             move || {
                 runtime.block_on(async move {
                     let incoming = incoming::run(
@@ -232,7 +243,12 @@ impl<M: Payload> Peers<M> {
                     tokio::spawn(incoming);
                     for (id, lane) in lanes {
                         let (options, deliver) = (Arc::clone(&options), Arc::clone(&deliver));
-                        tokio::spawn(outgoing::run(id, lane, options, deliver));
+                        tokio::spawn(outgoing::run(Kind::Messages, id, lane, options, deliver));
+                    }
+                    for (id, lane) in bulk_lanes {
+                        let options = Arc::clone(&options);
+                        let deliver: Deliver = Arc::new(drop);
+                        tokio::spawn(outgoing::run(Kind::Bulk, id, lane, options, deliver));
                     }
                     // An error means that the sender was dropped, which is the sign to stop.
                     let _ = stopped.await;
@@ -240,7 +256,7 @@ impl<M: Payload> Peers<M> {
             }
         };
         let thread = thread::Builder::new().name("peers".into()).spawn(body)?;
-        Ok(Peers { lanes, metrics, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Peers { lanes, bulk_lanes, metrics, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it takes connections.
@@ -262,6 +278,22 @@ impl<M: Payload> Peers<M> {
             Some(lane) => lane.send(messages),
             None => messages.into_iter().count(),
         }
+    }
+
+    /// Sends messages that are large and can wait, such as parts of snapshots, over a connection of
+    /// their own. Gives how many were dropped.
+    pub fn send_bulk(&self, to: u64, messages: impl IntoIterator<Item = M>) -> usize {
+        match self.bulk_lanes.get(&to) {
+            Some(lane) => lane.send(messages),
+            None => messages.into_iter().count(),
+        }
+    }
+
+    /// The stores to which there is a connection.
+    #[must_use]
+    pub fn connected(&self) -> Vec<u64> {
+        let connected = self.lanes.iter().filter(|(_, lane)| lane.is_connected());
+        connected.map(|(id, _)| *id).collect()
     }
 
     /// Asks a store; `done` takes the answer, or why there is none within `timeout`.
@@ -301,6 +333,6 @@ impl<M: Payload> Drop for Peers<M> {
                 let _ = thread.join();
             }
         }
-        self.lanes.values().for_each(|lane| lane.close());
+        self.lanes.values().chain(self.bulk_lanes.values()).for_each(|lane| lane.close());
     }
 }

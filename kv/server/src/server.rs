@@ -9,6 +9,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::thread::{self, JoinHandle};
@@ -17,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+use crate::cluster::{self, Cluster};
 use crate::config::{Address, Config};
 use crate::connection::Door;
 use crate::context::Context;
@@ -44,9 +46,23 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
-    /// The configuration asks for what this build cannot do.
-    #[error("this build cannot run a store of a cluster: leave --cluster out")]
-    Cluster,
+    /// The configuration of the cluster does not fit.
+    #[error("cannot be a store of a cluster: {reason}")]
+    Cluster {
+        /// Why not.
+        reason: String,
+    },
+    /// The data folder cannot be made.
+    #[error("cannot make the folder {}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What is stored of the cluster cannot be taken up.
+    #[error("cannot take up what is stored of the cluster")]
+    Raft(#[from] raftstore::Error),
     /// The system gives no thread.
     #[error("cannot start a thread")]
     Thread(#[from] io::Error),
@@ -61,6 +77,8 @@ pub struct Addresses {
     pub resp: Option<SocketAddr>,
     /// Metrics, health and status.
     pub status: Option<SocketAddr>,
+    /// Other stores.
+    pub peer: Option<SocketAddr>,
 }
 
 /// The way to start a server.
@@ -85,16 +103,18 @@ impl Server {
     /// # Errors
     /// [`StartError`] says what to change.
     pub fn start(config: Config) -> Result<Running, StartError> {
-        if config.is_clustered() {
-            return Err(StartError::Cluster);
-        }
         let metrics = Arc::new(Metrics::default());
         let pool_options =
             PoolOptions { threads: config.read_pool_threads, jobs_max: config.max_inflight };
+        let pool = pool::make(config.read_pool, pool_options)?;
+        let opened = config.is_clustered().then(|| cluster::open(&config)).transpose()?;
         let store = Arc::new(Store::new(StoreOptions {
-            engine: open::open(&config)?,
+            engine: match &opened {
+                Some(opened) => Arc::clone(&opened.engine),
+                None => open::open(&config)?,
+            },
             durability: open::durability(&config),
-            pool: pool::make(config.read_pool, pool_options)?,
+            pool: Arc::clone(&pool),
             metrics: Arc::clone(&metrics),
             limits: Limits {
                 requests_max: config.max_inflight,
@@ -103,14 +123,25 @@ impl Server {
         })?);
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let sockets = runtime.block_on(Sockets::bind(&config))?;
-        let addresses = sockets.addresses()?;
+        let mut addresses = sockets.addresses()?;
+        let write_thread = match opened {
+            // What is written there goes through the raft log.
+            Some(opened) => {
+                let listener = bind_peer(&config)?;
+                let native = addresses.native;
+                let cluster = Cluster::start(&config, opened, listener, native, pool)?;
+                addresses.peer = Some(cluster.peers.address());
+                store.join(Arc::new(cluster));
+                None
+            }
+            None => Some(WriteThread::start(Arc::clone(&store))?),
+        };
         let threads = match config.threads {
             0 => thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2)),
             threads => threads,
         };
-        let context = Arc::new(Context::new(config, Arc::clone(&store), metrics));
+        let context = Arc::new(Context::new(config, store, metrics));
         let _ = context.addresses.set(addresses);
-        let write_thread = WriteThread::start(store)?;
         let workers = (0..threads)
             .map(|index| Worker::start(index, Arc::clone(&context)))
             .collect::<io::Result<Vec<_>>>()?;
@@ -125,7 +156,7 @@ impl Server {
             context,
             addresses,
             workers: Some(workers),
-            write_thread: Some(write_thread),
+            write_thread,
             stop_control: Some(stop_control),
             control: Some(control),
         })
@@ -151,6 +182,11 @@ impl Running {
 
     /// Ends all threads.
     fn stop(&mut self) {
+        let cluster = self.context.store.cluster().cloned();
+        if let Some(cluster) = cluster.as_ref().filter(|_| self.control.is_some()) {
+            // While clients are served still, so that none of them waits for an election.
+            cluster.hand_over();
+        }
         self.context.stop();
         self.stop_control = None;
         if let Some(control) = self.control.take() {
@@ -162,6 +198,9 @@ impl Running {
             drop(workers);
         }
         self.write_thread = None;
+        if let Some(cluster) = cluster {
+            cluster.stop();
+        }
     }
 }
 
@@ -198,6 +237,7 @@ impl Sockets {
             native: of(&self.native)?,
             resp: of(&self.resp)?,
             status: of(&self.status)?,
+            peer: None,
         })
     }
 
@@ -236,4 +276,14 @@ async fn bind(address: &Address) -> Result<Option<TcpListener>, StartError> {
         .await
         .map_err(|source| StartError::Listen { address: address.clone(), source })?;
     Ok(Some(listener))
+}
+
+/// Listens for other stores.
+fn bind_peer(config: &Config) -> Result<std::net::TcpListener, StartError> {
+    let address = match &config.peer_addr.0 {
+        Some(address) => address.clone(),
+        // The configuration was checked for this store's being a member.
+        None => config.cluster.0.get(&config.store_id).cloned().unwrap_or_default(),
+    };
+    std::net::TcpListener::bind(&address).map_err(|source| StartError::Listen { address, source })
 }

@@ -13,6 +13,7 @@ use axum::response::IntoResponse;
 use axum::routing::get;
 use tokio::net::TcpListener;
 
+use crate::cluster::Inspection;
 use crate::context::Context;
 
 /// The type of Prometheus' text.
@@ -31,7 +32,8 @@ pub(crate) async fn serve(listener: TcpListener, context: Arc<Context>) {
 }
 
 async fn metrics(State(context): State<Arc<Context>>) -> impl IntoResponse {
-    match collect::text(&context) {
+    let inspection = inspect(&context).await;
+    match collect::text(&context, inspection) {
         Ok(text) => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
@@ -46,5 +48,11 @@ async fn health(State(context): State<Arc<Context>>) -> impl IntoResponse {
 }
 
 async fn status(State(context): State<Arc<Context>>) -> impl IntoResponse {
-    axum::Json(json::status(&context))
+    let inspection = inspect(&context).await;
+    axum::Json(json::status(&context, inspection.as_ref()))
+}
+
+/// How things are with raft; none where the store stands alone, or does not answer.
+async fn inspect(context: &Context) -> Option<Inspection> {
+    context.store.cluster()?.inspect().await
 }

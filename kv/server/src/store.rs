@@ -8,6 +8,9 @@
 //!                                  node: one batch, engine: one write, then the answers
 //! ```
 //!
+//! In a cluster chunks go to the raft thread instead, and reads wait at a barrier first; see
+//! [`crate::cluster`].
+//!
 //! Invariants: one thread at a time is in the node; an answer is released when its batch is as
 //! durable as configured, never before; every chunk that was taken is answered once, also when
 //! the server stops; what waits is bounded in number and bytes.
@@ -18,8 +21,8 @@ mod error;
 mod mailbox;
 mod write_thread;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use engine::{Durability, Engine};
@@ -29,10 +32,13 @@ use tokio::sync::oneshot;
 
 pub(crate) use admission::{Admission, Limits, Permit};
 pub(crate) use error::StoreError;
-pub(crate) use mailbox::{Answer, Destination, Mailbox, Outcome, Tag, Tagged};
+pub(crate) use mailbox::{
+    Answer, Back, Destination, Mailbox, Outcome, Reply, Submission, Tag, Tagged, Waiter,
+};
 pub(crate) use write_thread::WriteThread;
 
 use crate::clock::Clock;
+use crate::cluster::Cluster;
 use crate::metrics::Metrics;
 use crate::pool::ThreadPool;
 use commit::Committer;
@@ -51,6 +57,8 @@ pub(crate) struct Store {
     /// What a group took lately, in nanoseconds.
     commit_nanos: AtomicU64,
     queue: Queue,
+    /// The way to the other stores, once it is there; none: this store stands alone.
+    cluster: OnceLock<Arc<Cluster>>,
     /// The last write that failed, if no other has succeeded since.
     failure: Mutex<Option<String>>,
 }
@@ -79,8 +87,20 @@ impl Store {
             committer: Mutex::new(committer),
             commit_nanos: AtomicU64::new(0),
             queue: Queue::default(),
+            cluster: OnceLock::new(),
             failure: Mutex::default(),
         })
+    }
+
+    /// Makes it a store of a cluster. Once, before there are clients.
+    pub(crate) fn join(&self, cluster: Arc<Cluster>) {
+        let first = self.cluster.set(cluster).is_ok();
+        assert!(first, "a store joins once");
+    }
+
+    /// The way to the other stores; none: this store stands alone.
+    pub(crate) fn cluster(&self) -> Option<&Arc<Cluster>> {
+        self.cluster.get()
     }
 
     /// Reads, if that needs no disk; none if it may.
@@ -158,7 +178,8 @@ impl Store {
 
     /// Why writes fail now, if they do.
     pub(crate) fn failure(&self) -> Option<String> {
-        self.failure.lock().clone()
+        let cluster = self.cluster().and_then(|cluster| cluster.metrics.failure());
+        cluster.or_else(|| self.failure.lock().clone())
     }
 
     /// Live keys in the column family of the Redis protocol, expired ones that are not removed

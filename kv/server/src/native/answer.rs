@@ -61,6 +61,12 @@ pub(super) fn of_store_error(error: &StoreError) -> Error {
         StoreError::Busy(_) => Error::retry(ErrorCode::ServerIsBusy, 10, text),
         StoreError::Lost => Error::undetermined(ErrorCode::Internal, text),
         StoreError::Stopped => Error::reject(ErrorCode::Stopped, text),
+        StoreError::NoLeader => Error::redirect(ErrorCode::NotLeader, None, text),
+        StoreError::NotLeader { address } => {
+            Error::redirect(ErrorCode::NotLeader, Some(address.clone()), text)
+        }
+        StoreError::Refused(_) => Error::reject(ErrorCode::InvalidRequest, text),
+        StoreError::Undetermined(_) => Error::undetermined(ErrorCode::DeadlineExceeded, text),
         StoreError::Failed(failure) => of_failure(failure),
     }
 }

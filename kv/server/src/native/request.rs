@@ -68,11 +68,9 @@ impl<'a> Flight<'a> {
             Work::Answer(response) => Some(Message::Response(Response::Raw(response))),
             Work::Read(read) => match self.mailbox.read_now(&read, now) {
                 Some(response) => Some(of_node(response, now)),
-                None => self.launch(id, |flight, to| flight.context.store.read_to(read, to)),
+                None => self.launch(id, |flight, to| flight.mailbox.read_to(read, to)),
             },
-            Work::Scan(scan) => {
-                self.launch(id, |flight, to| flight.context.store.scan_to(scan, to))
-            }
+            Work::Scan(scan) => self.launch(id, |flight, to| flight.mailbox.scan_to(scan, to)),
             Work::Write(write) => self.launch(id, |flight, to| {
                 flight.mailbox.submit(Chunk::from(vec![write.into()]), Destination::Tagged(to))
             }),

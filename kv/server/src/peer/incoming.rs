@@ -16,7 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::outgoing::describe;
 use super::wire::{Reader, WireError, Writer};
-use super::{Deliver, Incoming, PeerMetrics, PeersOptions};
+use super::{Deliver, Incoming, Kind, PeerMetrics, PeersOptions};
 
 /// The pause after the system refused to give a connection.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
@@ -54,8 +54,8 @@ struct Shared {
     options: Arc<PeersOptions>,
     deliver: Deliver,
     metrics: Arc<PeerMetrics>,
-    /// The newest connection of each store.
-    newest: Mutex<BTreeMap<u64, AbortHandle>>,
+    /// The newest connection of each store, and the newest for what is large.
+    newest: Mutex<BTreeMap<(u64, bool), AbortHandle>>,
 }
 
 /// Takes connections for ever.
@@ -93,11 +93,12 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
             shared.metrics.refused.inc();
             log::warn!("a store's connection is refused"; "reason" => describe(&error));
         }
-        Ok((from, reader, writer)) => {
+        Ok((hello, reader, writer)) => {
+            let from = hello.from;
             shared.metrics.connections.inc();
             let body = take(from, Arc::clone(&shared), reader, writer);
             let task = tokio::spawn(body).abort_handle();
-            if let Some(older) = shared.newest.lock().insert(from, task) {
+            if let Some(older) = shared.newest.lock().insert((from, hello.snapshots), task) {
                 older.abort();
             }
         }
@@ -108,7 +109,7 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
 async fn greet(
     socket: TcpStream,
     shared: &Shared,
-) -> Result<(u64, Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>), WireError> {
+) -> Result<(PeerHello, Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>), WireError> {
     let options = &shared.options;
     socket.set_nodelay(true)?;
     let (read, write) = socket.into_split();
@@ -118,14 +119,14 @@ async fn greet(
         return Err(WireError::Protocol("it did not greet"));
     };
     let answer = match options.check(&hello) {
-        Ok(()) => PeerFrame::Welcome(PeerHello { to: hello.from, ..options.hello(hello.from) }),
+        Ok(()) => PeerFrame::Welcome(options.hello(Kind::Messages, hello.from)),
         Err(reason) => PeerFrame::Refused(reason),
     };
     answer.encode(options.frame_bytes_max, &mut writer.out)?;
     writer.flush().await?;
     match answer {
         PeerFrame::Refused(reason) => Err(WireError::Refused(reason)),
-        _ => Ok((hello.from, reader, writer)),
+        _ => Ok((hello, reader, writer)),
     }
 }
 

@@ -11,13 +11,14 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use super::backoff::Backoff;
 use super::lane::{Lane, Parcel};
 use super::wire::{Reader, WireError, Writer};
-use super::{Deliver, Incoming, Payload, PeersOptions};
+use super::{Deliver, Incoming, Kind, Payload, PeersOptions};
 
 /// How often asks are looked at whose time is over.
 const EXPIRE: Duration = Duration::from_millis(50);
 
 /// Keeps a connection to store `id` for ever.
 pub(super) async fn run<M: Payload>(
+    kind: Kind,
     id: u64,
     lane: Arc<Lane<M>>,
     options: Arc<PeersOptions>,
@@ -25,7 +26,7 @@ pub(super) async fn run<M: Payload>(
 ) {
     let mut backoff = Backoff::new(options.backoff);
     loop {
-        let error = match connect(id, &options).await {
+        let error = match connect(kind, id, &options).await {
             Err(error) => error,
             Ok((reader, writer, native)) => {
                 let failures = backoff.reset();
@@ -58,6 +59,7 @@ pub(super) fn describe(error: &WireError) -> String {
 
 /// Connects, and says hello. Gives the native address that the store says.
 async fn connect(
+    kind: Kind,
     id: u64,
     options: &PeersOptions,
 ) -> Result<(Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>, String), WireError> {
@@ -69,7 +71,7 @@ async fn connect(
     socket.set_nodelay(true)?;
     let (read, write) = socket.into_split();
     let mut writer = Writer::new(write, options.patience);
-    PeerFrame::Hello(options.hello(id)).encode(options.frame_bytes_max, &mut writer.out)?;
+    PeerFrame::Hello(options.hello(kind, id)).encode(options.frame_bytes_max, &mut writer.out)?;
     writer.flush().await?;
     let mut reader = Reader::new(read, options.frame_bytes_max);
     match reader.next(options.patience).await? {

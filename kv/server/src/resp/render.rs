@@ -113,7 +113,14 @@ pub(crate) fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
 pub(crate) fn write_store_error(error: &StoreError, out: &mut Writer<'_>) {
     match error {
         StoreError::Busy(reason) => out.error(&format!("BUSY {reason}")),
-        StoreError::Lost | StoreError::Stopped => out.error(&format!("ERR {error}")),
+        StoreError::Lost | StoreError::Stopped | StoreError::Refused(_) => {
+            out.error(&format!("ERR {error}"));
+        }
+        // As redis says where a part of the cluster has no master.
+        StoreError::NoLeader | StoreError::NotLeader { .. } => {
+            out.error(&format!("CLUSTERDOWN {error}"));
+        }
+        StoreError::Undetermined(_) => out.error(&format!("UNDETERMINED {error}")),
         StoreError::Failed(failure) => write_failure(failure, out),
     }
 }

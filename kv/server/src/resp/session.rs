@@ -12,7 +12,7 @@ use super::table::{self, Spec, Step};
 use super::{keys, table::Problem};
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::store::Mailbox;
+use crate::store::{Mailbox, StoreError};
 
 /// The most commands in a chunk; a longer pipeline makes several.
 const CHUNK_COMMANDS_MAX: usize = 1024;
@@ -116,6 +116,11 @@ impl<'a> Session<'a> {
         self.counts.push((spec.index, is_ok));
     }
 
+    /// Waits until reads see all that was answered before.
+    pub(crate) async fn readable(&self) -> Result<(), StoreError> {
+        self.mailbox.readable().await
+    }
+
     /// Answers a read in front of which no write is outstanding.
     async fn read(&mut self, read: node::Read, render: Render, output: &mut BytesMut) -> bool {
         let now = self.now;
@@ -123,7 +128,7 @@ impl<'a> Session<'a> {
             return render.write(&response, now, &mut Writer::new(output, self.version));
         }
         let mut writer = Writer::new(output, self.version);
-        match self.context.store.read(vec![read]).await {
+        match self.mailbox.read(read).await {
             Ok(responses) => responses.iter().all(|it| render.write(it, now, &mut writer)),
             Err(error) => {
                 write_store_error(&error, &mut writer);

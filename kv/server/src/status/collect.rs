@@ -1,5 +1,7 @@
 //! All metrics as Prometheus' text, collected when they are asked for.
 
+mod cluster;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,14 +13,18 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
+use crate::cluster::Inspection;
 use crate::context::Context;
 use crate::histogram::Histogram;
 use crate::resp::COMMANDS;
 
 /// All metrics as text.
-pub(super) fn text(context: &Arc<Context>) -> Result<String, fmt::Error> {
+pub(super) fn text(
+    context: &Arc<Context>,
+    inspection: Option<Inspection>,
+) -> Result<String, fmt::Error> {
     let mut registry = Registry::with_prefix("tinykv");
-    registry.register_collector(Box::new(Facts { context: Arc::clone(context) }));
+    registry.register_collector(Box::new(Facts { context: Arc::clone(context), inspection }));
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry)?;
     Ok(text)
@@ -28,6 +34,8 @@ pub(super) fn text(context: &Arc<Context>) -> Result<String, fmt::Error> {
 #[derive(Debug)]
 struct Facts {
     context: Arc<Context>,
+    /// Of raft, where there is one.
+    inspection: Option<Inspection>,
 }
 
 impl Collector for Facts {
@@ -35,7 +43,8 @@ impl Collector for Facts {
         self.requests(&mut out)?;
         self.connections(&mut out)?;
         self.writes(&mut out)?;
-        self.engine(&mut out)
+        self.engine(&mut out)?;
+        cluster::encode(&self.context, self.inspection.as_ref(), &mut out)
     }
 }
 

@@ -3,10 +3,11 @@
 use engine::Cf;
 use serde_json::{Value, json};
 
+use crate::cluster::{Inspection, region_json};
 use crate::context::Context;
 
 /// What a person wants to know first.
-pub(super) fn status(context: &Context) -> Value {
+pub(super) fn status(context: &Context, inspection: Option<&Inspection>) -> Value {
     let config = &context.config;
     let addresses = context.addresses.get().copied().unwrap_or_default();
     let text = |address: Option<std::net::SocketAddr>| address.map(|it| it.to_string());
@@ -20,7 +21,8 @@ pub(super) fn status(context: &Context) -> Value {
         .collect();
     json!({
         "version": env!("CARGO_PKG_VERSION"),
-        "mode": "solo",
+        "mode": if config.is_clustered() { "cluster" } else { "solo" },
+        "cluster": cluster(context, inspection),
         "uptime_seconds": context.started.elapsed().as_secs(),
         "engine": config.engine.name(),
         "path": config.path.display().to_string(),
@@ -39,5 +41,34 @@ pub(super) fn status(context: &Context) -> Value {
         "dead_bytes": engine.dead_bytes,
         "engine_counters": engine.extra.into_iter().map(|(name, value)| (name.to_owned(), value.into()))
             .collect::<serde_json::Map<String, Value>>(),
+    })
+}
+
+/// What a person wants to know about the cluster; null where the store stands alone.
+fn cluster(context: &Context, inspection: Option<&Inspection>) -> Value {
+    let Some(cluster) = context.store.cluster() else { return Value::Null };
+    let stores: Vec<Value> = cluster
+        .peers
+        .status(&cluster.members)
+        .into_iter()
+        .map(|peer| {
+            json!({
+                "id": peer.store_id,
+                "peer_address": peer.address,
+                "native_address": peer.native,
+                "connected": peer.connected,
+                "queued_bytes": peer.queued_bytes,
+            })
+        })
+        .collect();
+    let regions = inspection.map(|it| it.regions.iter().map(region_json).collect::<Vec<_>>());
+    json!({
+        "cluster_id": context.config.cluster_id,
+        "store_id": context.config.store_id,
+        "stores": stores,
+        "regions": regions,
+        "requests": inspection.map(|it| it.requests),
+        "requests_without_leader": inspection.map(|it| it.parked),
+        "failure": inspection.and_then(|it| it.failure.clone()),
     })
 }

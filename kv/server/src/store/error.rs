@@ -16,6 +16,21 @@ pub(crate) enum StoreError {
     /// The store met a defect of its own before; nothing was done.
     #[error("the store stopped after a defect: its log says more, restart the server")]
     Stopped,
+    /// Nobody leads, or nobody who leads can be reached; nothing was done.
+    #[error("there is no leader that can be reached now, try again")]
+    NoLeader,
+    /// Another store leads; nothing was done.
+    #[error("another store leads: {address}")]
+    NotLeader {
+        /// Where its clients reach it.
+        address: String,
+    },
+    /// The request cannot be carried out, now or later; nothing was done.
+    #[error("{0}")]
+    Refused(String),
+    /// Whether the write was or will be carried out is unknown.
+    #[error("the write may or may not have been carried out: {0}")]
+    Undetermined(String),
     /// What the engine or the command said.
     #[error(transparent)]
     Failed(#[from] Failure),

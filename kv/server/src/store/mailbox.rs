@@ -10,7 +10,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use node::{Chunk, Read, Response, Time};
+use node::{Chunk, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -29,6 +29,13 @@ pub(crate) struct Submission {
     pub(super) reply: Reply,
 }
 
+impl Submission {
+    /// The chunk, and where its outcome goes.
+    pub(crate) fn into_parts(self) -> (Chunk, Reply) {
+        (self.chunk, self.reply)
+    }
+}
+
 /// Where an outcome goes, and the room that the chunk takes until it is answered.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -39,6 +46,11 @@ pub(crate) struct Reply {
 impl Reply {
     pub(super) fn new(to: Destination, permit: Permit) -> Reply {
         Reply { to, _permit: permit }
+    }
+
+    /// Whether the client can be sent to another store: one of the native protocol can.
+    pub(crate) fn may_redirect(&self) -> bool {
+        matches!(self.to, Destination::Tagged(_))
     }
 }
 
@@ -92,7 +104,22 @@ pub(crate) struct Answer {
     pub(super) outcome: Outcome,
 }
 
+/// One who waits until reads see all that was answered before; called on the worker's thread.
+pub(crate) type Waiter = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+
+/// What comes back to a worker.
+pub(crate) enum Back {
+    /// Outcomes of a parcel.
+    Answers(Vec<Answer>),
+    /// That these may read, or why not.
+    Readable(Vec<Waiter>, Result<(), StoreError>),
+}
+
 impl Answer {
+    pub(crate) fn new(reply: Reply, outcome: Outcome) -> Answer {
+        Answer { reply, outcome }
+    }
+
     /// Hands the outcome over.
     fn deliver(self) {
         // An error means that nobody waits any more: the connection has gone.
@@ -107,15 +134,16 @@ impl Answer {
 #[derive(Debug)]
 pub(super) struct Parcel {
     pub(super) submissions: Vec<Submission>,
-    pub(super) back: mpsc::UnboundedSender<Vec<Answer>>,
+    pub(super) back: mpsc::UnboundedSender<Back>,
 }
 
 /// The mailbox of one worker.
-#[derive(Debug)]
 pub(crate) struct Mailbox {
     store: Arc<Store>,
     submissions: Mutex<Vec<Submission>>,
-    /// Says that there are submissions.
+    /// Readers of a store of a cluster.
+    waiters: Mutex<Vec<Waiter>>,
+    /// Says that there are submissions or readers.
     filled: Notify,
     /// Reads that the worker began since its last round of writes.
     reads: AtomicU64,
@@ -123,21 +151,95 @@ pub(crate) struct Mailbox {
     parcels_out: AtomicUsize,
 }
 
+impl std::fmt::Debug for Mailbox {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
+}
+
 impl Mailbox {
     pub(crate) fn new(store: Arc<Store>) -> Mailbox {
         Mailbox {
             store,
             submissions: Mutex::default(),
+            waiters: Mutex::default(),
             filled: Notify::new(),
             reads: AtomicU64::new(0),
             parcels_out: AtomicUsize::new(0),
         }
     }
 
-    /// Reads, if that needs no disk; none if it may.
+    /// Reads, if that needs neither a disk nor another store; none if it may.
     pub(crate) fn read_now(&self, read: &Read, now: Time) -> Option<Response> {
+        if self.store.cluster().is_some() {
+            return None;
+        }
         self.reads.fetch_add(1, Ordering::Relaxed);
         self.store.read_now(read, now)
+    }
+
+    /// Calls `waiter` on this thread once reads see all that was answered before.
+    pub(crate) fn when_readable(&self, waiter: Waiter) {
+        if self.store.cluster().is_none() {
+            return waiter(Ok(()));
+        }
+        let mut waiters = self.waiters.lock();
+        waiters.push(waiter);
+        if waiters.len() == 1 {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits until reads see all that was answered before.
+    pub(crate) async fn readable(&self) -> Result<(), StoreError> {
+        if self.store.cluster().is_none() {
+            return Ok(());
+        }
+        let (to, readable) = oneshot::channel();
+        self.when_readable(Box::new(move |result| drop(to.send(result))));
+        readable.await.unwrap_or(Err(StoreError::Lost))
+    }
+
+    /// Reads, where [`Mailbox::read_now`] cannot.
+    pub(crate) async fn read(&self, read: Read) -> Result<Vec<Response>, StoreError> {
+        self.readable().await?;
+        if self.store.cluster().is_some()
+            && let Some(response) = self.store.read_now(&read, self.store.clock.now())
+        {
+            return Ok(vec![response]);
+        }
+        self.store.read(vec![read]).await
+    }
+
+    /// Reads, where [`Mailbox::read_now`] cannot; the outcome goes to `to`.
+    pub(crate) fn read_to(&self, read: Read, to: Tagged) -> Result<(), StoreError> {
+        if self.store.cluster().is_none() {
+            return self.store.read_to(read, to);
+        }
+        let store = Arc::clone(&self.store);
+        self.when_readable(Box::new(move |readable| match readable {
+            Err(error) => to.send(Err(error)),
+            Ok(()) => match store.read_now(&read, store.clock.now()) {
+                Some(response) => to.send(Ok(vec![response])),
+                // Where the pool is full, dropping `to` answers.
+                None => drop(store.read_to(read, to)),
+            },
+        }));
+        Ok(())
+    }
+
+    /// Reads a page of a range; the outcome goes to `to`.
+    pub(crate) fn scan_to(&self, scan: Scan, to: Tagged) -> Result<(), StoreError> {
+        if self.store.cluster().is_none() {
+            return self.store.scan_to(scan, to);
+        }
+        let store = Arc::clone(&self.store);
+        self.when_readable(Box::new(move |readable| match readable {
+            Err(error) => to.send(Err(error)),
+            // Where the pool is full, dropping `to` answers.
+            Ok(()) => drop(store.scan_to(scan, to)),
+        }));
+        Ok(())
     }
 
     /// Takes a chunk; its outcome goes to `to` when it is durable.
@@ -163,21 +265,36 @@ impl Mailbox {
 
     /// Forwards what comes in, for as long as the worker lives.
     pub(crate) async fn forward(self: Arc<Self>) {
-        let (back, mut answers) = mpsc::unbounded_channel::<Vec<Answer>>();
+        let (back, mut answers) = mpsc::unbounded_channel::<Back>();
         loop {
             tokio::select! {
                 () = self.filled.notified() => self.send(&back),
-                Some(answers) = answers.recv() => {
-                    self.parcels_out.fetch_sub(1, Ordering::Relaxed);
-                    answers.into_iter().for_each(Answer::deliver);
+                Some(answer) = answers.recv() => match answer {
+                    Back::Answers(answers) => {
+                        self.parcels_out.fetch_sub(1, Ordering::Relaxed);
+                        answers.into_iter().for_each(Answer::deliver);
+                    }
+                    Back::Readable(waiters, result) => {
+                        waiters.into_iter().for_each(|waiter| waiter(result.clone()));
+                    }
                 }
             }
         }
     }
 
     /// Sends what is there to where it is carried out.
-    fn send(&self, back: &mpsc::UnboundedSender<Vec<Answer>>) {
+    fn send(&self, back: &mpsc::UnboundedSender<Back>) {
         let submissions = std::mem::take(&mut *self.submissions.lock());
+        if let Some(cluster) = self.store.cluster() {
+            let waiters = std::mem::take(&mut *self.waiters.lock());
+            if !submissions.is_empty() {
+                cluster.write(submissions, back);
+            }
+            if !waiters.is_empty() {
+                cluster.readable(waiters, back);
+            }
+            return;
+        }
         if submissions.is_empty() {
             return;
         }

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::{Answer, Store};
+use super::{Answer, Back, Store};
 use crate::store::mailbox::Parcel;
 
 /// The time between two looks at what has expired.
@@ -161,7 +161,7 @@ impl Loop<'_> {
         for (back, count) in ways_back {
             let part: Vec<Answer> = answers.by_ref().take(count).collect();
             // The worker has gone, and its connections with it.
-            let _ = back.send(part);
+            let _ = back.send(Back::Answers(part));
         }
     }
 }

@@ -113,6 +113,7 @@ async fn accept(
         tokio::spawn(async move {
             let target = *targets.wait_for(Option::is_some).await.unwrap();
             let Ok(server) = TcpStream::connect(target.unwrap()).await else { return };
+            let _ = (client.set_nodelay(true), server.set_nodelay(true));
             let (from_client, to_client) = client.into_split();
             let (from_server, to_server) = server.into_split();
             tokio::select! {

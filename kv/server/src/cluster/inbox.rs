@@ -1,0 +1,128 @@
+//! What the raft thread hears of: one closed set of events, in the order in which they came.
+//!
+//! Requests are bounded by the store's admission, tasks and writes by what the raft store gives out,
+//! messages of other stores here: beyond the limit they are dropped, since raft sends them again.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use node::Response;
+use parking_lot::{Condvar, Mutex};
+use proto::peer::{PeerMessage, RegionId, StoreId};
+use raftstore::{ChunkRead, Done};
+use tokio::sync::oneshot;
+use wal::GroupId;
+
+use super::forward::Question;
+use super::request::{Barrier, Write};
+use super::status::Inspection;
+use crate::peer::{AskError, Replier};
+
+/// The most bytes of messages from other stores that wait; more are dropped.
+const MESSAGE_BYTES_MAX: usize = 128 << 20;
+
+/// What the raft thread hears of.
+pub(super) enum Event {
+    /// Writes of clients.
+    Writes(Vec<Write>),
+    /// Clients that want to read.
+    Barrier(Barrier),
+    /// Messages of other stores.
+    Messages(Vec<PeerMessage>),
+    /// Another store asks.
+    Ask { timeout: Duration, question: Question, replier: Replier },
+    /// Writes that were forwarded have an answer, or none.
+    Forwarded { writes: Vec<Write>, result: Result<Bytes, AskError> },
+    /// The leader's answer to readers, or none.
+    Confirmed { barriers: Vec<Barrier>, result: Result<Bytes, AskError> },
+    /// The log of this output and all before is durable.
+    Persisted { number: u64, bytes: u64 },
+    /// Tasks that the applier has done.
+    Applied(Vec<Done<Vec<Response>>>),
+    /// A part of a snapshot.
+    ChunkRead(ChunkRead),
+    /// The log was purged; these groups hold it up.
+    Purged(Vec<(GroupId, u32)>),
+    /// There is a connection to a store.
+    Connected(StoreId),
+    /// There is none any more.
+    Disconnected(StoreId),
+    /// Someone wants to know how things are.
+    Inspect(oneshot::Sender<Inspection>),
+    /// Leadership shall go to another store; none: to any. The answer says why not.
+    Transfer {
+        region: Option<RegionId>,
+        to: Option<StoreId>,
+        answer: oneshot::Sender<Result<(), String>>,
+    },
+    /// The store cannot go on.
+    Failed(String),
+    /// The end.
+    Stop,
+}
+
+/// Where events wait.
+#[derive(Default)]
+pub(super) struct Inbox {
+    state: Mutex<State>,
+    filled: Condvar,
+    /// Messages of other stores that were dropped.
+    pub(super) dropped: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    events: Vec<Event>,
+    message_bytes: usize,
+}
+
+impl Inbox {
+    /// Takes an event in.
+    pub(super) fn push(&self, event: Event) {
+        let mut state = self.state.lock();
+        state.events.push(event);
+        if state.events.len() == 1 {
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Takes messages of another store in, if there is room.
+    pub(super) fn push_messages(&self, messages: Vec<PeerMessage>) {
+        let bytes: usize = messages.iter().map(PeerMessage::size_bytes).sum();
+        let mut state = self.state.lock();
+        if state.message_bytes >= MESSAGE_BYTES_MAX {
+            self.dropped.fetch_add(messages.len() as u64, Ordering::Relaxed);
+            return;
+        }
+        state.message_bytes += bytes;
+        state.events.push(Event::Messages(messages));
+        if state.events.len() == 1 {
+            drop(state);
+            self.filled.notify_one();
+        }
+    }
+
+    /// Waits for events, at most until `deadline`, and takes all.
+    pub(super) fn wait(&self, deadline: Instant) -> Vec<Event> {
+        let mut state = self.state.lock();
+        while state.events.is_empty() {
+            if self.filled.wait_until(&mut state, deadline).timed_out() {
+                break;
+            }
+        }
+        state.message_bytes = 0;
+        std::mem::take(&mut state.events)
+    }
+}
+
+/// Decodes messages of another store. One that cannot be read is dropped.
+pub(super) fn decode(messages: &[Bytes]) -> Vec<PeerMessage> {
+    let decode = |bytes: &Bytes| {
+        PeerMessage::decode(bytes)
+            .inspect_err(|error| log::warn!("a message is dropped"; "reason" => error.to_string()))
+            .ok()
+    };
+    messages.iter().filter_map(decode).collect()
+}

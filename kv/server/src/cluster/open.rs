@@ -1,0 +1,83 @@
+//! Opening what a store of a cluster keeps: the engine in `engine/`, the log in `wal/`.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use engine::Engine;
+use node::Replicated;
+use proto::peer::{Epoch, Peer, Region, RegionId, StoreId};
+use raft::ReadMode;
+use raftstore::{Applier, LogEntry, Store};
+use wal::{Durability, SharedWal, TailPolicy};
+
+use super::Machine;
+use crate::config::{Config, EngineKind};
+use crate::server::StartError;
+
+/// What a store of a cluster keeps.
+pub(crate) struct Opened {
+    pub(super) node: Replicated,
+    pub(super) wal: SharedWal<LogEntry>,
+    pub(super) applier: Applier<Machine>,
+    pub(crate) engine: Arc<dyn Engine>,
+}
+
+/// Opens the folder of a store. A new one gets the first region, which all members share.
+pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
+    if config.engine == EngineKind::Memory {
+        let reason = "the engine `memory` forgets what the log takes for applied";
+        return Err(StartError::Cluster { reason: format!("{reason}: use another --engine") });
+    }
+    if config.path.join("FORMAT").exists() {
+        let reason = "the folder belongs to a store that stands alone: choose another --path";
+        return Err(StartError::Cluster { reason: reason.to_owned() });
+    }
+    std::fs::create_dir_all(&config.path)
+        .map_err(|source| StartError::Folder { folder: config.path.clone(), source })?;
+    let folder = |name: &str| -> PathBuf { config.path.join(name) };
+    let engine = crate::open::open(&Config { path: folder("engine"), ..config.clone() })?;
+    let options = wal::Options {
+        store_id: config.store_id,
+        seed: rand::random(),
+        tail: TailPolicy::Replicated,
+        ..wal::Options::default()
+    };
+    let (wal, report) =
+        SharedWal::open(wal::RealFs::shared(), &folder("wal"), options).map_err(from_wal)?;
+    let applier = Applier::open(Arc::clone(&engine), Machine::default())?;
+    let write = |batch| wal.write(batch, Durability::Synced).map(drop);
+    let options = options_of(config);
+    let mut store = Store::open(options, wal.reader(), &report, engine.as_ref(), write)?;
+    if store.is_new() {
+        store.bootstrap(first_region(config))?;
+    }
+    Ok(Opened { node: Replicated::new(store), wal, applier, engine })
+}
+
+fn from_wal(error: wal::Error) -> StartError {
+    StartError::Raft(raftstore::Error::Wal(error))
+}
+
+/// The region of all keys, with a voter on each member.
+fn first_region(config: &Config) -> Region {
+    Region {
+        id: RegionId(1),
+        start: Bytes::new(),
+        end: Bytes::new(),
+        epoch: Epoch::FIRST,
+        peers: config.cluster.0.keys().map(|id| Peer::voter(*id, *id)).collect(),
+    }
+}
+
+fn options_of(config: &Config) -> raftstore::Config {
+    let ticks = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    raftstore::Config {
+        cluster_id: config.cluster_id,
+        seed: rand::random(),
+        election_ticks: ticks(config.raft_election_ticks),
+        heartbeat_ticks: ticks(config.raft_heartbeat_ticks),
+        reads: ReadMode::Lease,
+        ..raftstore::Config::new(StoreId(config.store_id))
+    }
+}

@@ -1,0 +1,261 @@
+//! A cluster of three real processes with real files and sockets: any store serves any client, and
+//! what was answered survives the death, the sleep and the isolation of any one of them.
+//!
+//! Writers set a key of their own to numbers that grow; the number that is read must be one between
+//! the last that was answered and the last that was sent. `SEED` chooses who writes when; `ROUNDS`
+//! how often a leader dies: `ROUNDS=100 cargo test -p tinykv-server --test cluster`.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/resp.rs"]
+mod resp;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+
+use cluster::Cluster;
+use proto::resp::Value;
+use resp::Resp;
+
+/// Requests wait so long for a leader: longer than a slow machine needs for some elections.
+const FLAGS: [&str; 1] = ["--request-timeout=60s"];
+
+fn others(id: u64) -> Vec<u64> {
+    (1..=3).filter(|other| *other != id).collect()
+}
+
+/// A client that sets its key again and again, through stores in turns.
+struct Writer {
+    key: String,
+    sent: Arc<AtomicU64>,
+    answered: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Writer {
+    fn start(name: usize, stores: Vec<SocketAddr>) -> Writer {
+        let key = format!("writer:{name}");
+        let (sent, answered) = <(Arc<AtomicU64>, Arc<AtomicU64>)>::default();
+        let stop = Arc::new(AtomicBool::new(false));
+        let body = {
+            let (key, sent, answered) = (key.clone(), Arc::clone(&sent), Arc::clone(&answered));
+            let stop = Arc::clone(&stop);
+            move || {
+                let mut turn = name;
+                let mut client: Option<Resp> = None;
+                while !stop.load(Ordering::SeqCst) {
+                    let number = sent.fetch_add(1, Ordering::SeqCst) + 1;
+                    let it = match &mut client {
+                        Some(it) => it,
+                        // A store that is dead now is passed over.
+                        None => match std::net::TcpStream::connect(stores[turn % stores.len()]) {
+                            Ok(_) => client.insert(Resp::connect(stores[turn % stores.len()])),
+                            Err(_) => {
+                                turn += 1;
+                                continue;
+                            }
+                        },
+                    };
+                    let text = number.to_string();
+                    it.send(&[b"SET", key.as_bytes(), text.as_bytes()]);
+                    match it.receive() {
+                        Some(Value::Simple(_)) => answered.store(number, Ordering::SeqCst),
+                        // Not known, or not done: the next one says.
+                        Some(_) => {}
+                        None => {
+                            client = None;
+                            turn += 1;
+                        }
+                    }
+                }
+            }
+        };
+        Writer { key, sent, answered, stop, thread: std::thread::spawn(body) }
+    }
+
+    /// Waits until so many more are answered.
+    fn wait(&self, more: u64) {
+        let target = self.answered.load(Ordering::SeqCst) + more;
+        while self.answered.load(Ordering::SeqCst) < target {
+            assert!(!self.thread.is_finished(), "the writer has ended");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Stops writers, and checks what each store has of their keys.
+fn check(cluster: &Cluster, writers: Vec<Writer>) {
+    for writer in &writers {
+        writer.stop.store(true, Ordering::SeqCst);
+    }
+    for writer in writers {
+        writer.thread.join().unwrap();
+        let (answered, sent) =
+            (writer.answered.load(Ordering::SeqCst), writer.sent.load(Ordering::SeqCst));
+        for id in cluster.stores.keys() {
+            let found = cluster.client(*id).run(&format!("GET {}", writer.key));
+            let number: u64 = found.trim_matches('"').parse().unwrap();
+            assert!(
+                (answered..=sent).contains(&number),
+                "store {id} has {number} of {}, {answered} was answered, {sent} was sent",
+                writer.key
+            );
+        }
+    }
+}
+
+fn writers(cluster: &Cluster, through: &[u64]) -> Vec<Writer> {
+    let stores: Vec<SocketAddr> = through.iter().map(|id| cluster.stores[id].resp()).collect();
+    (0..4).map(|name| Writer::start(name, stores.clone())).collect()
+}
+
+#[test]
+fn any_store_serves_reads_and_writes_of_all() {
+    // A machine that is busy must not make the leader change in between.
+    let cluster = Cluster::start(3, &[FLAGS[0], "--raft-election-ticks=40"]);
+    let mut clients: Vec<Resp> = (1..=3).map(|id| cluster.client(id)).collect();
+    for round in 0..20 {
+        let value = round.to_string();
+        assert_eq!(clients[round % 3].run(&format!("SET key {value}")), "OK");
+        for client in &mut clients {
+            assert_eq!(client.run("GET key"), format!("\"{value}\""), "in round {round}");
+        }
+    }
+    for (at, client) in clients.iter_mut().enumerate() {
+        assert_eq!(client.run("INCR sum"), (at + 1).to_string());
+        assert_eq!(client.run("MGET key absent"), "[\"19\", (nil)]");
+        assert_eq!(client.run("APPEND text ab"), (2 * (at + 1)).to_string());
+        assert!(client.run("INCR text").starts_with("(error) ERR value is not an integer"));
+        assert_eq!(client.run("SET key 19 NX"), "(nil)");
+        assert_eq!(client.run("TTL key"), "-1");
+    }
+    assert_eq!(clients[0].run("DEL key absent"), "1");
+    assert_eq!(clients[1].run("EXISTS key sum text"), "2");
+    assert_eq!(clients[2].run("KEYS s*"), "[\"sum\"]");
+    assert_eq!(clients[0].run("FLUSHALL"), "OK");
+    assert_eq!(clients[1].run("KEYS *"), "[]");
+}
+
+#[test]
+fn what_was_answered_survives_the_death_of_leaders_under_load() {
+    let mut cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let rounds = std::env::var("ROUNDS").ok().map_or(3, |text| text.parse().unwrap());
+    for round in 0..rounds {
+        let writers = writers(&cluster, &[1, 2, 3]);
+        writers.iter().for_each(|writer| writer.wait(20));
+        let leader = cluster.leader(&[1, 2, 3]);
+        cluster.kill(leader);
+        let started = std::time::Instant::now();
+        writers.iter().for_each(|writer| writer.wait(20));
+        println!("round {round}: all write again after {:?}", started.elapsed());
+        cluster.start_store(leader);
+        // It has another port now, which the writers do not know.
+        cluster.wait_ready(leader);
+        check(&cluster, writers);
+    }
+}
+
+#[test]
+fn a_leader_that_sleeps_is_replaced_and_does_not_answer_with_the_past() {
+    let cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let leader = cluster.leader(&[1]);
+    let mut sleeper = cluster.client(leader);
+    while sleeper.run("SET key old") != "OK" {}
+    cluster.signal(leader, "STOP");
+    // It is asked while it sleeps, and answers when it wakes.
+    sleeper.send(&[b"GET", b"key"]);
+    let awake = others(leader);
+    let mut client = cluster.client(awake[0]);
+    // One that was on its way to the sleeper has no known outcome.
+    while client.run("SET key new") != "OK" {}
+    assert_ne!(cluster.leader(&awake), leader);
+    cluster.signal(leader, "CONT");
+    let answer = sleeper.receive().map(|value| resp::show(&value));
+    assert_eq!(answer.as_deref(), Some("\"new\""), "it was asked before, and answers after");
+    // Until it has heard of the new leader, nobody knows what becomes of its writes.
+    while sleeper.run("SET key newer") != "OK" {}
+    assert_eq!(client.run("GET key"), "\"newer\"");
+}
+
+#[test]
+fn a_leader_that_is_cut_off_is_replaced_and_comes_back() {
+    let cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let leader = cluster.leader(&[1]);
+    let rest = others(leader);
+    let through = writers(&cluster, &rest);
+    through.iter().for_each(|writer| writer.wait(20));
+    cluster.isolate(leader, true);
+    through.iter().for_each(|writer| writer.wait(50));
+    assert_ne!(cluster.leader(&rest), leader);
+    // Its clients wait: it cannot know what is true now.
+    let mut client = cluster.client(leader);
+    client.send(&[b"GET", through[0].key.as_bytes()]);
+    let before = through[0].answered.load(Ordering::SeqCst);
+    through.iter().for_each(|writer| writer.wait(20));
+    cluster.isolate(leader, false);
+    let found = client.receive().map(|value| resp::show(&value)).unwrap();
+    let found: u64 = found.trim_matches('"').parse().unwrap();
+    assert!(found >= before, "{found} is read, {before} was answered before it was asked");
+    check(&cluster, through);
+}
+
+#[test]
+fn a_minority_answers_with_an_error_and_not_with_the_past() {
+    let cluster = Cluster::start(3, &["--request-timeout=300ms"]);
+    let mut client = cluster.client(1);
+    while client.run("SET key 1") != "OK" {}
+    cluster.isolate(1, true);
+    // As long as it thinks that there is a leader, the outcome is unknown; then there is none.
+    let mut last = String::new();
+    while !last.starts_with("(error) CLUSTERDOWN") {
+        last = client.run("SET key 2");
+        assert!(last.starts_with("(error) "), "{last}");
+    }
+    while !client.run("GET key").starts_with("(error) CLUSTERDOWN") {}
+    cluster.isolate(1, false);
+    while client.run("GET key").starts_with("(error)") {}
+    let found = client.run("GET key");
+    assert!(found == "\"1\"" || found == "\"2\"", "{found}");
+}
+
+#[test]
+fn a_store_that_is_told_to_stop_hands_leadership_over() {
+    let mut cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let leader = cluster.leader(&[1]);
+    let rest = others(leader);
+    let through = writers(&cluster, &rest);
+    through.iter().for_each(|writer| writer.wait(20));
+    let (status, log) = cluster.stores.remove(&leader).unwrap().end("TERM");
+    assert!(status.success(), "{status} {log}");
+    through.iter().for_each(|writer| writer.wait(20));
+    cluster.start_store(leader);
+    cluster.wait_ready(leader);
+    check(&cluster, through);
+    let metrics: SocketAddr = cluster.stores[&rest[0]].field("status").parse().unwrap();
+    assert!(http::metric(metrics, "tinykv_raft_entries_applied_total") > 0.0);
+}
+
+#[test]
+fn a_folder_of_a_store_that_stands_alone_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    program::Program::start(folder.path(), &[]).kill();
+    let flags = ["--cluster=1=127.0.0.1:0", "--store-id=1"];
+    let output = program::command(folder.path(), &flags).output().unwrap();
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && error.contains("stands alone"), "{error}");
+}
