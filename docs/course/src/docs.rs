@@ -4,7 +4,7 @@
 //! for a shell; the lines below it are what it prints, on both streams. In them `[..]` stands for
 //! any text within a line, and a line that is `...` for any number of lines. The blocks of a page
 //! run one after the other in one temporary folder, in which the pages' relative paths are; our
-//! programs are on the `PATH`.
+//! programs and their examples are on the `PATH`.
 //!
 //! A comment of its own line before a block changes that:
 //!
@@ -45,6 +45,10 @@ pub(crate) fn run(metadata: &Metadata) -> Result<bool> {
             "--package",
             "tinykv-client",
             "--bins",
+            "--package",
+            "tinykv-wal",
+            "--example",
+            "wal-tour",
         ])
         .status()?;
     ensure!(status.success(), "cannot build the programs");

@@ -84,7 +84,7 @@ fn a_sound_log_is_told_so_whoever_it_belongs_to() {
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (0, ""));
     let path = log.path().display().to_string();
-    let sound = "nothing is damaged; 1 segments, 11 blocks, to lsn 11\n";
+    let sound = "nothing is damaged; 1 segment, 11 blocks, to lsn 11\n";
     assert_eq!(run.out(), format!("{path}: {sound}"));
     let (code, report) = log.json("verify");
     assert_eq!((code, &report["clean"], &report["last_lsn"]), (0, &true.into(), &11.into()));
@@ -125,7 +125,7 @@ fn an_unfinished_write_is_told_and_is_no_damage() {
     log.edit(|bytes| bytes[HEAD + 9 * BLOCK..HEAD + 11 * BLOCK].fill(0));
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (0, ""));
-    assert!(run.out().contains("nothing is damaged; 1 segments, 9 blocks"), "{}", run.out());
+    assert!(run.out().contains("nothing is damaged; 1 segment, 9 blocks"), "{}", run.out());
 
     // Now the header arrived, and the entry did not.
     let log = Log::new();
@@ -143,7 +143,7 @@ fn a_damaged_entry_is_named() {
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (1, ""));
     assert!(run.out().starts_with("damaged: group 1, index 6, term 3\n"), "{}", run.out());
-    assert!(run.out().contains(": DAMAGED; 1 segments, 11 blocks"), "{}", run.out());
+    assert!(run.out().contains(": DAMAGED; 1 segment, 11 blocks"), "{}", run.out());
     let (code, report) = log.json("verify");
     let entry = json!({ "group": 1, "index": 6, "term": 3, "durable": true });
     assert_eq!((code, &report["damaged_entries"]), (1, &json!([entry])));

@@ -160,6 +160,7 @@ impl Item {
     //       group | first index | number of term runs | (term | count)* | (len << 1 | lz4 | crc u32)*
     //       as many of the last as the counts add up to; their bytes follow each other in the
     //       payload, in the order of the items
+    //       where lz4 is 1, these are the plain length (u32) and an LZ4 block
     //   4 put:      group | key length | key | value length | value
     //   5 delete:   group | key length | key
     //   6 compact:  group | index

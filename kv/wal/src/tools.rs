@@ -70,6 +70,9 @@ pub fn dump(fs: Arc<dyn Fs>, dir: &Path, mut line: impl FnMut(&str)) -> Result<(
         for range in &scan.unreadable {
             line(&format!("  unreadable or missing: {} to {}", range.start, range.end));
         }
+        if scan.blocks.is_empty() {
+            line("  no blocks");
+        }
         for block in &scan.blocks {
             let header = &block.header;
             let (offset, end) = (header.offset, header.end());

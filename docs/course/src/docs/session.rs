@@ -35,7 +35,8 @@ impl Session {
     pub(super) fn new(programs: &Path) -> Result<Session> {
         let folder = tempfile::tempdir()?;
         let path = std::env::var("PATH").unwrap_or_default();
-        let path = format!("{}:{path}", programs.display());
+        let programs = programs.display();
+        let path = format!("{programs}:{programs}/examples:{path}");
         Ok(Session { folder, path, server: None, ports: Vec::new() })
     }
 

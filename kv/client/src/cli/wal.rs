@@ -128,10 +128,8 @@ fn lost(mut out: Output, path: &Path, first: Lsn, last: Lsn) -> anyhow::Result<E
             "lost": { "first": first.0, "last": last.0 },
         }))?;
     } else {
-        out.line(&format!(
-            "lost: blocks {} to {}; nothing says what was in them",
-            first.0, last.0
-        ))?;
+        let them = if first == last { "it" } else { "them" };
+        out.line(&format!("lost: {}; nothing says what was in {them}", range(first, last)))?;
         out.line(&format!("{path}: DAMAGED; the log does not open"))?;
         out.line("Restore the folder from a copy. If there is none, see what is lost with:")?;
         out.line(&format!("  tinykv wal repair --path {path}"))?;
@@ -192,7 +190,7 @@ fn print(out: &mut Output, path: &Path, report: &RecoveryReport) -> anyhow::Resu
         out.line(&format!("damaged, but known from a copy: the header of segment {seq}"))?;
     }
     for (first, last) in &report.given_up {
-        out.line(&format!("lost and given up: blocks {} to {}", first.0, last.0))?;
+        out.line(&format!("lost and given up: {}", range(*first, *last)))?;
     }
     if let Some(lsn) = report.torn {
         out.line(&format!("unfinished: the write at {lsn}; the next start cuts it off"))?;
@@ -201,7 +199,22 @@ fn print(out: &mut Output, path: &Path, report: &RecoveryReport) -> anyhow::Resu
         out.line("The last write is damaged; nothing says whether it was ever acknowledged.")?;
     }
     let state = if report.is_clean() { "nothing is damaged" } else { "DAMAGED" };
-    let (segments, blocks, last) = (report.segments, report.blocks, report.last_lsn);
-    out.line(&format!("{path}: {state}; {segments} segments, {blocks} blocks, to {last}"))?;
+    let (segments, blocks, last) = (report.segments as u64, report.blocks, report.last_lsn);
+    let (segments, blocks) = (counted(segments, "segment"), counted(blocks, "block"));
+    out.line(&format!("{path}: {state}; {segments}, {blocks}, to {last}"))?;
     Ok(())
+}
+
+/// As in `block 3`, `blocks 3 to 4`.
+fn range(first: Lsn, last: Lsn) -> String {
+    if first == last {
+        format!("block {}", first.0)
+    } else {
+        format!("blocks {} to {}", first.0, last.0)
+    }
+}
+
+/// As in `1 block`, `2 blocks`.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

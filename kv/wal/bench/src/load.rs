@@ -1,12 +1,14 @@
 //! The load: who appends what, for how long.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
 
+use crate::disk::{CountingFs, Counts};
 use crate::{ours, rival};
 
 /// A log under test. Indexes of a group are appended in order, by one thread.
@@ -33,27 +35,44 @@ pub(crate) enum Kind {
 pub(crate) struct Sizes {
     pub(crate) segment_bytes: u64,
     pub(crate) purge_bytes: u64,
+    /// The alignment of our blocks.
+    pub(crate) align: u64,
 }
 
 impl Sizes {
-    pub(crate) fn usual() -> Sizes {
-        Sizes { segment_bytes: 64 << 20, purge_bytes: 256 << 20 }
+    pub(crate) fn usual(align: u64) -> Sizes {
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 256 << 20, align }
     }
 
-    pub(crate) fn unpurged() -> Sizes {
-        Sizes { segment_bytes: 64 << 20, purge_bytes: 1 << 40 }
+    pub(crate) fn unpurged(align: u64) -> Sizes {
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 1 << 40, align }
     }
 
-    pub(crate) fn small() -> Sizes {
-        Sizes { segment_bytes: 8 << 20, purge_bytes: 32 << 20 }
+    pub(crate) fn small(align: u64) -> Sizes {
+        Sizes { segment_bytes: 8 << 20, purge_bytes: 32 << 20, align }
+    }
+
+    /// How many files to have ready before the load begins, as in a log that has been in use for
+    /// long: all that it will need. `None`: not at all.
+    pub(crate) fn prepared(self) -> Option<u64> {
+        let files = self.purge_bytes / self.segment_bytes + 2;
+        (files < 100).then_some(files)
     }
 }
 
 impl Kind {
     pub(crate) fn open(self, dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
         match self {
-            Kind::Ours => ours::open(dir, sizes),
-            Kind::Rival => rival::open(dir, sizes),
+            Kind::Ours => ours::open(wal::RealFs::shared(), dir, sizes),
+            Kind::Rival => rival::open(raft_engine::env::DefaultFileSystem, dir, sizes),
+        }
+    }
+
+    /// The same on files that count.
+    pub(crate) fn open_on(self, fs: &CountingFs, dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
+        match self {
+            Kind::Ours => ours::open(Arc::new(fs.clone()), dir, sizes),
+            Kind::Rival => rival::open(fs.clone(), dir, sizes),
         }
     }
 }
@@ -167,13 +186,15 @@ pub(crate) fn fill(log: &dyn Log, bytes: u64) -> Result<()> {
     log.append(1001, 1, 1, &data, true)
 }
 
-/// Gives the pages and the bytes written for each byte of entries.
-pub(crate) fn amplification(log: &dyn Log) -> Result<(f64, f64)> {
+/// Gives the bytes of the pages that reached the disk, and the bytes that were passed to write, for
+/// each byte of entries.
+pub(crate) fn amplification(log: &dyn Log, counts: &Counts) -> Result<(f64, f64)> {
     let data = noise(1, 128);
     for group in 1..=1000 {
         log.append(group, 1, 20, &data, false)?;
     }
-    let before = io_counters()?;
+    let read = || (counts.synced.load(Relaxed), counts.passed.load(Relaxed));
+    let before = read();
     let (writers, per_writer) = (10_u64, 30_000_u64);
     std::thread::scope(|scope| -> Result<()> {
         let workers: Vec<_> = (0..writers)
@@ -195,21 +216,9 @@ pub(crate) fn amplification(log: &dyn Log) -> Result<(f64, f64)> {
             .collect();
         workers.into_iter().try_for_each(|worker| worker.join().expect("no panic"))
     })?;
-    let after = io_counters()?;
+    let after = read();
     let user = (writers * per_writer * 128) as f64;
     Ok(((after.0 - before.0) as f64 / user, (after.1 - before.1) as f64 / user))
-}
-
-/// `write_bytes` and `wchar` (bytes passed to write) of this process. The first counts what became
-/// dirty in units of the page cache, which on ext4 may be far larger than a page: it compares, but
-/// it is not what the disk wrote.
-fn io_counters() -> Result<(u64, u64)> {
-    let text = std::fs::read_to_string("/proc/self/io")?;
-    let field = |name: &str| -> Result<u64> {
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        Ok(line.unwrap_or("0").trim().parse()?)
-    };
-    Ok((field("write_bytes:")?, field("wchar:")?))
 }
 
 /// Bytes that do not compress.

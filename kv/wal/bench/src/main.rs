@@ -3,6 +3,7 @@
 //! Ratios count, not seconds: other programs use the machine too, and both logs feel them. Each
 //! cell of the table is the median of several rounds, in which the two take turns.
 
+mod disk;
 mod heap;
 mod load;
 mod ours;
@@ -30,6 +31,9 @@ struct Args {
     /// Runs only the parts whose name contains this: appends, recovery, amplification.
     #[arg(long, default_value = "")]
     only: String,
+    /// The alignment of our blocks.
+    #[arg(long, default_value_t = 4096)]
+    align: u64,
     /// Bytes of entries for the recovery.
     #[arg(long, default_value_t = 1 << 30)]
     recovery_bytes: u64,
@@ -67,7 +71,7 @@ fn appends(args: &Args, cell: Cell) -> Result<()> {
     for _ in 0..args.rounds {
         for (at, kind) in [Kind::Ours, Kind::Rival].into_iter().enumerate() {
             let dir = tempfile::tempdir_in(&args.dir)?;
-            let log = kind.open(dir.path(), load::Sizes::usual())?;
+            let log = kind.open(dir.path(), load::Sizes::usual(args.align))?;
             results[at].push(load::run(&*log, cell, args.millis)?);
         }
     }
@@ -86,7 +90,10 @@ fn recovery(args: &Args) -> Result<()> {
     let mut dirs = Vec::new();
     for kind in [Kind::Ours, Kind::Rival] {
         let dir = tempfile::tempdir_in(&args.dir)?;
-        load::fill(&*kind.open(dir.path(), load::Sizes::unpurged())?, args.recovery_bytes)?;
+        load::fill(
+            &*kind.open(dir.path(), load::Sizes::unpurged(args.align))?,
+            args.recovery_bytes,
+        )?;
         dirs.push((kind, dir));
     }
     let mut seconds = [Vec::new(), Vec::new()];
@@ -95,7 +102,7 @@ fn recovery(args: &Args) -> Result<()> {
         for (at, (kind, dir)) in dirs.iter().enumerate() {
             let before = heap::bytes();
             let start = std::time::Instant::now();
-            let log = kind.open(dir.path(), load::Sizes::unpurged())?;
+            let log = kind.open(dir.path(), load::Sizes::unpurged(args.align))?;
             seconds[at].push(start.elapsed().as_secs_f64());
             let entries = args.recovery_bytes / load::RECOVERY_ENTRY;
             per_entry[at].push((heap::bytes() - before) as f64 / entries as f64);
@@ -110,17 +117,18 @@ fn recovery(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Bytes that reach the disk for each byte of entries: 1000 idle groups, 10 that write.
+/// Bytes that are written for each byte of entries: 1000 idle groups, 10 that write.
 fn amplification(args: &Args) -> Result<()> {
     let mut written = Vec::new();
     for kind in [Kind::Ours, Kind::Rival] {
         let dir = tempfile::tempdir_in(&args.dir)?;
-        let log = kind.open(dir.path(), load::Sizes::small())?;
-        written.push(load::amplification(&*log)?);
+        let fs = disk::CountingFs::default();
+        let log = kind.open_on(&fs, dir.path(), load::Sizes::small(args.align))?;
+        written.push(load::amplification(&*log, &fs.counts)?);
     }
     let place = "10 | 128 B | 1000 idle, 10 hot";
-    row("write_bytes per byte (counts whole folios)", place, written[0].0, written[1].0, false);
-    row("bytes passed to write per byte", place, written[0].1, written[1].1, false);
+    row("pages that reach the disk, bytes per byte", place, written[0].0, written[1].0, false);
+    row("bytes passed to write, per byte", place, written[0].1, written[1].1, false);
     Ok(())
 }
 

@@ -1,9 +1,11 @@
 //! This workspace's log.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
-use wal::{DecodeError, Durability, GroupId, LogBatch, Options, RealFs, SharedWal, WalEntry};
+use wal::{DecodeError, Durability, Fs, GroupId, LogBatch, Options, SharedWal, WalEntry};
 
 use crate::load::{Log, Sizes};
 
@@ -33,14 +35,19 @@ impl WalEntry for Entry {
     }
 }
 
-pub(crate) fn open(dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
+pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
     let options = Options {
         segment_bytes: sizes.segment_bytes,
         purge_bytes: sizes.purge_bytes,
+        block_align: sizes.align,
+        pool_segments: sizes.prepared().map_or(2, |files| files as usize),
         ..Options::default()
     };
-    let (wal, report) = SharedWal::<Entry>::open(RealFs::shared(), dir, options)?;
+    let (wal, report) = SharedWal::<Entry>::open(fs, dir, options)?;
     anyhow::ensure!(report.is_clean(), "{report:?}");
+    while sizes.prepared().is_some_and(|files| wal.metrics().pool_segments < files) {
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
     Ok(Box::new(wal))
 }
 

@@ -1,9 +1,12 @@
 //! raft-engine, set up as TiKV does, with the same file and log sizes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use protobuf::descriptor::UninterpretedOption;
+use raft_engine::env::FileSystem;
+use raft_engine::internals::FilePipeLog;
 use raft_engine::{Config, Engine, LogBatch, MessageExt, ReadableSize};
 
 use crate::load::{Log, Sizes};
@@ -20,22 +23,26 @@ impl MessageExt for Entry {
     }
 }
 
-struct RaftEngine(Engine);
+struct RaftEngine<F: FileSystem>(Engine<F, FilePipeLog<F>>);
 
-pub(crate) fn open(dir: &Path, sizes: Sizes) -> Result<Box<dyn Log>> {
+pub(crate) fn open<F: FileSystem + 'static>(
+    fs: F,
+    dir: &Path,
+    sizes: Sizes,
+) -> Result<Box<dyn Log>> {
     let config = Config {
         dir: dir.join("engine").to_string_lossy().into_owned(),
         target_file_size: ReadableSize(sizes.segment_bytes),
         purge_threshold: ReadableSize(sizes.purge_bytes),
         enable_log_recycle: true,
         // Ours prepares its files before it takes the first write; so may this one.
-        prefill_for_recycle: sizes.purge_bytes <= 256 << 20,
+        prefill_for_recycle: sizes.prepared().is_some(),
         ..Config::default()
     };
-    Ok(Box::new(RaftEngine(Engine::open(config)?)))
+    Ok(Box::new(RaftEngine(Engine::open_with_file_system(config, Arc::new(fs))?)))
 }
 
-impl Log for RaftEngine {
+impl<F: FileSystem> Log for RaftEngine<F> {
     fn append(&self, group: u64, index: u64, count: u64, data: &[u8], sync: bool) -> Result<()> {
         let entries: Vec<UninterpretedOption> = (index..index + count)
             .map(|index| {
