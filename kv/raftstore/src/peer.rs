@@ -58,6 +58,8 @@ pub(crate) struct Peer {
     /// A snapshot whose chunks are all staged and which raft was given.
     pub(crate) staged: Option<SnapshotMeta>,
     pub(crate) installing: Option<Installing>,
+    /// The last snapshot whose chunks all came.
+    pub(crate) received: Option<u64>,
 }
 
 /// A portion of raft's output that waits until its snapshot is installed.
@@ -99,6 +101,7 @@ impl Peer {
             incoming: None,
             staged: None,
             installing: None,
+            received: None,
         }
     }
 

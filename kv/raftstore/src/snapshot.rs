@@ -41,6 +41,8 @@ pub struct Source {
 pub struct ChunkTask {
     pub(crate) region: RegionId,
     pub(crate) to: NodeId,
+    /// Which of the attempts to send it.
+    pub(crate) attempt: u64,
     pub(crate) cursor: Cursor,
 }
 
@@ -49,6 +51,7 @@ pub struct ChunkTask {
 pub struct ChunkRead {
     pub(crate) region: RegionId,
     pub(crate) to: NodeId,
+    pub(crate) attempt: u64,
     pub(crate) cursor: Cursor,
     pub(crate) chunk: engine::Result<SnapshotChunk>,
 }
@@ -70,7 +73,8 @@ impl ChunkTask {
     #[must_use]
     pub fn run(mut self) -> ChunkRead {
         let chunk = self.cursor.read();
-        ChunkRead { region: self.region, to: self.to, cursor: self.cursor, chunk }
+        let ChunkTask { region, to, attempt, cursor } = self;
+        ChunkRead { region, to, attempt, cursor, chunk }
     }
 }
 

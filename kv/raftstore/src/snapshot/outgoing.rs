@@ -14,6 +14,8 @@ pub(crate) struct Outgoing {
     region: RegionId,
     to: NodeId,
     pub(crate) snapshot: u64,
+    /// Tells chunks that were read for an earlier attempt to send it from those for this one.
+    pub(crate) attempt: u64,
     /// Goes with the first chunk.
     message: Message,
     /// Where to read on; none while a task reads, or when all is read.
@@ -43,7 +45,7 @@ pub(crate) enum Ticked {
 
 impl Outgoing {
     pub(crate) fn new(
-        (region, to): (RegionId, NodeId),
+        (region, to, attempt): (RegionId, NodeId, u64),
         message: Message,
         source: &Arc<Source>,
         (chunk_bytes, window): (usize, usize),
@@ -52,6 +54,7 @@ impl Outgoing {
             region,
             to,
             snapshot: source.meta.snapshot,
+            attempt,
             message,
             cursor: Some(Cursor::new(Arc::clone(source), chunk_bytes)),
             unacked: VecDeque::new(),
@@ -69,7 +72,7 @@ impl Outgoing {
             return None;
         }
         let cursor = self.cursor.take()?;
-        Some(ChunkTask { region: self.region, to: self.to, cursor })
+        Some(ChunkTask { region: self.region, to: self.to, attempt: self.attempt, cursor })
     }
 
     /// Takes a chunk that was read, and gives it back to be sent.

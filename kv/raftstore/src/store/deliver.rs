@@ -206,8 +206,15 @@ impl<R> Store<R> {
         };
         let peer = self.peers.get(&region)?;
         if !peer.incoming.as_ref().is_some_and(is_known) {
-            if peer.staged.as_ref().is_some_and(|it| it.snapshot == snapshot) {
+            if peer.received == Some(snapshot) {
+                // The sender does not know yet that all has come.
+                self.reply(region, from, PeerBody::ChunkAck { snapshot, next: u32::MAX });
                 return Some(());
+            }
+            if chunk.number > 0 {
+                // What came before was lost here, in a restart.
+                self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
+                return None;
             }
             if !self.begin_receiving(region, from, chunk)? {
                 self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
@@ -274,6 +281,7 @@ impl<R> Store<R> {
         let Some(peer) = self.peers.get_mut(&region) else { return };
         let Some(incoming) = peer.incoming.take() else { return };
         let (snapshot, last) = (incoming.snapshot, incoming.meta.last);
+        peer.received = Some(snapshot);
         peer.staged = Some(incoming.meta);
         let _ = peer.node.step(message);
         self.dirty.insert(region);

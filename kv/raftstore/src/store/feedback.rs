@@ -177,13 +177,11 @@ impl<R> Store<R> {
 
     /// Takes a chunk of a snapshot that was read.
     pub fn chunk_read(&mut self, read: ChunkRead) {
-        let ChunkRead { region, to, cursor, chunk } = read;
+        let ChunkRead { region, to, attempt, cursor, chunk } = read;
         let Some(peer) = self.peers.get_mut(&region) else { return };
         let receiver = peer.find(to);
-        let snapshot = cursor.source.meta.snapshot;
-        let Some(outgoing) = peer.outgoing.get_mut(&to).filter(|it| it.snapshot == snapshot) else {
-            return;
-        };
+        let outgoing = peer.outgoing.get_mut(&to).filter(|it| it.attempt == attempt);
+        let Some(outgoing) = outgoing else { return };
         let (chunk, receiver) = match (chunk, receiver) {
             (Ok(chunk), Some(receiver)) => (chunk, receiver),
             (chunk, _) => {

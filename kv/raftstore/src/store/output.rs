@@ -252,7 +252,9 @@ impl<R> Store<R> {
             return peer.node.report_snapshot(to, false);
         };
         let sizes = (self.config.chunk_bytes, self.config.chunk_window);
-        let mut outgoing = Outgoing::new((peer.region.id, to), message, source, sizes);
+        self.next_token += 1;
+        let name = (peer.region.id, to, self.next_token);
+        let mut outgoing = Outgoing::new(name, message, source, sizes);
         self.out.chunks.extend(outgoing.next_task());
         peer.outgoing.insert(to, outgoing);
     }

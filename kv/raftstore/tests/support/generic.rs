@@ -25,13 +25,13 @@ pub(crate) struct Scenario {
 /// The ticks of one round in which clients run.
 const ROUND_TICKS: u64 = 150;
 
-/// Runs a scenario for the seed in `SEED`, or for as many seeds as `SEEDS` says (2).
+/// Runs a scenario for the seed in `SEED`, or for as many seeds as `SEEDS` says (3).
 pub(crate) fn run(scenario: Scenario) {
     let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
     match number("SEED") {
         Some(seed) => run_seed(scenario, seed),
         None => {
-            for seed in 0..number("SEEDS").unwrap_or(2) {
+            for seed in 0..number("SEEDS").unwrap_or(3) {
                 run_seed(scenario, seed);
             }
         }
@@ -94,8 +94,8 @@ fn round(scenario: Scenario, world: &mut World, clients: &mut Clients) -> usize 
         }
     }
     world.heal();
-    world.run(10);
     if scenario.crash {
+        // In the midst of it: what is under way is lost with what was not synced.
         for id in world.running() {
             world.crash(id);
         }
@@ -103,6 +103,7 @@ fn round(scenario: Scenario, world: &mut World, clients: &mut Clients) -> usize 
             world.start(id);
         }
     }
+    world.run(10);
     let done = clients.completed();
     clients.check(world);
     world.settle();

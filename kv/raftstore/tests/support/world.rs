@@ -104,6 +104,8 @@ pub(crate) struct World {
     pub(crate) is_prompt: bool,
     /// Whether disks may fail.
     pub(crate) fails: bool,
+    /// How likely a log is written, and an applier does something, in a step. It differs from world to world.
+    diligence: f64,
 }
 
 pub(crate) const REGION: RegionId = RegionId(1);
@@ -159,6 +161,7 @@ impl World {
             alarms: Vec::new(),
             is_prompt: false,
             fails: false,
+            diligence: [0.5, 0.1][options.seed as usize % 2],
             options,
         };
         for id in 1..=world.options.stores {
@@ -400,7 +403,11 @@ impl World {
             let prompt = self.is_prompt;
             let (write, apply, chunk) = match prompt {
                 true => (true, true, true),
-                false => (self.rng.random(), self.rng.random(), self.rng.random()),
+                false => {
+                    let diligence = self.diligence;
+                    let mut does = || self.rng.random_bool(diligence);
+                    (does(), does(), self.rng.random())
+                }
             };
             let Some(running) = self.nodes.get_mut(&id).and_then(|node| node.running.as_mut())
             else {
@@ -426,9 +433,10 @@ impl World {
                 }
                 running.store.persisted(number);
             }
-            if apply && let Some(task) = running.tasks.pop_front() {
+            if apply && !running.tasks.is_empty() {
                 is_idle = false;
-                match running.applier.run(vec![task]) {
+                let all = running.tasks.drain(..).collect();
+                match running.applier.run(all) {
                     Ok(done) => running.store.applied(done),
                     Err(_) => return self.power_failed(id),
                 }
