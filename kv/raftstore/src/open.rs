@@ -77,7 +77,7 @@ impl<R> Store<R> {
         if id == RegionId(0) || self.peers.contains_key(&id) || self.tombstones.contains_key(&id) {
             return refuse("it exists already");
         }
-        let overlaps = |other: &Peer| {
+        let overlaps = |other: &Box<Peer>| {
             let other = &other.region;
             let apart = !region.end.is_empty() && region.end <= other.start
                 || !other.end.is_empty() && other.end <= region.start;
@@ -104,7 +104,7 @@ impl<R> Store<R> {
     fn insert(&mut self, peer: Peer) {
         let region = peer.region.clone();
         self.dirty.insert(region.id);
-        self.peers.insert(region.id, peer);
+        self.peers.insert(region.id, Box::new(peer));
         self.set_region(region);
     }
 

@@ -95,7 +95,7 @@ pub struct Store<R> {
     pub(crate) rng: SmallRng,
     /// Ticks since it was opened.
     tick: u64,
-    pub(crate) peers: BTreeMap<RegionId, Peer>,
+    pub(crate) peers: BTreeMap<RegionId, Box<Peer>>,
     /// The regions that have data here, by their first key.
     pub(crate) ranges: BTreeMap<Bytes, RegionId>,
     pub(crate) tombstones: BTreeMap<RegionId, LocalState>,

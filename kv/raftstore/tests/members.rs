@@ -114,6 +114,23 @@ fn one_that_was_removed_before_it_knew_anything_makes_room() {
 }
 
 #[test]
+fn a_store_that_lost_its_disk_does_not_come_back_as_who_it_was() {
+    let mut world = world(1);
+    world.must_put("k1", "v1");
+    world.settle();
+    let leader = world.elect();
+    let wiped = [1, 2, 3].into_iter().find(|id| *id != leader).expect("one does not lead");
+    world.wipe(wiped);
+    world.must_put("k2", "v2");
+    world.run(50);
+    assert!(world.node(wiped).store.region(REGION).is_none(), "it forgot what it promised");
+    must_change(&mut world, Peer::voter(wiped, wiped), true);
+    must_change(&mut world, Peer::voter(10, wiped), false);
+    world.until("the new peer has all", |world| world.local(wiped, "k2").is_some());
+    assert_eq!(world.local(wiped, "k1").expect("it came"), "v1");
+}
+
+#[test]
 fn changes_are_checked() {
     let mut world = world(1);
     let leader = world.elect();

@@ -126,7 +126,11 @@ impl<R> Store<R> {
             PeerBody::Chunk(chunk) => chunk.number == 0,
             _ => false,
         };
-        if !begins || message.to.id == NodeId(0) || self.destroying.contains(&region) {
+        // A peer that has been there from the beginning was made when the region was. If it is not
+        // here, this store has lost its disk.
+        let is_added = message.epoch.conf_ver > Epoch::FIRST.conf_ver;
+        let may_be = is_added && message.to.id != NodeId(0) && !self.destroying.contains(&region);
+        if !begins || !may_be {
             return None;
         }
         let gone = Region { id: region, ..Region::default() };
@@ -137,8 +141,8 @@ impl<R> Store<R> {
         self.batch.put(group, format::LOCAL_KEY, format::pack(&local));
         self.out.must_sync = true;
         self.tombstones.remove(&region);
-        self.peers.insert(region, peer);
-        self.peers.get(&region)
+        self.peers.insert(region, Box::new(peer));
+        self.peers.get(&region).map(|peer| &**peer)
     }
 
     /// A message for another peer than the one that is here.
@@ -255,7 +259,7 @@ impl<R> Store<R> {
         let incoming = Incoming::begin(from.id, region, chunk)?;
         let receiving = self.peers.values().filter(|peer| peer.incoming.is_some()).count();
         let new = &incoming.meta.state.region;
-        let overlaps = |peer: &Peer| {
+        let overlaps = |peer: &Box<Peer>| {
             let other = &peer.region;
             let apart = !new.end.is_empty() && new.end <= other.start
                 || !other.end.is_empty() && other.end <= new.start;

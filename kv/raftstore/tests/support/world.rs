@@ -201,6 +201,15 @@ impl World {
         self.lose_requests(id);
     }
 
+    /// Gives a store an empty disk. It is not one of the first members any more.
+    pub(crate) fn wipe(&mut self, id: u64) {
+        self.stop(id);
+        self.nodes.get_mut(&id).unwrap().fs = MemFs::new();
+        let members = std::mem::replace(&mut self.options.members, 0);
+        self.start(id);
+        self.options.members = members;
+    }
+
     /// Stops a store; its disk keeps all.
     pub(crate) fn stop(&mut self, id: u64) {
         self.nodes.get_mut(&id).unwrap().running = None;
