@@ -121,6 +121,14 @@ impl Region {
         start >= &self.start[..] && end_inside
     }
 
+    /// Whether it has keys in common with another region.
+    #[must_use]
+    pub fn overlaps(&self, other: &Region) -> bool {
+        let is_before =
+            |one: &Region, other: &Region| !one.end.is_empty() && one.end <= other.start;
+        !is_before(self, other) && !is_before(other, self)
+    }
+
     /// The peer on a store.
     #[must_use]
     pub fn peer_on(&self, store: StoreId) -> Option<Peer> {

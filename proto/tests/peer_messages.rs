@@ -102,6 +102,8 @@ fn a_region_knows_its_keys() {
     assert!(middle.covers(b"b", Some(b"d")) && !middle.covers(b"b", Some(b"e")));
     assert!(!middle.covers(b"b", None) && !middle.covers(b"a", Some(b"c")));
     let last = region(b"b", b"");
+    assert!(middle.overlaps(&last) && last.overlaps(&middle) && last.overlaps(&region(b"", b"")));
+    assert!(!middle.overlaps(&region(b"d", b"")) && !region(b"", b"b").overlaps(&middle));
     assert!(last.contains(b"zzz") && last.covers(b"c", None) && !last.contains(b"a"));
 }
 

@@ -77,13 +77,9 @@ impl<R> Store<R> {
         if id == RegionId(0) || self.peers.contains_key(&id) || self.tombstones.contains_key(&id) {
             return refuse("it exists already");
         }
-        let overlaps = |other: &Box<Peer>| {
-            let other = &other.region;
-            let apart = !region.end.is_empty() && region.end <= other.start
-                || !other.end.is_empty() && other.end <= region.start;
-            !other.peers.is_empty() && !apart
-        };
-        if self.peers.values().any(overlaps) {
+        let is_taken =
+            self.peers.values().any(|it| it.is_initialised() && it.region.overlaps(&region));
+        if is_taken {
             return refuse("another region on this store has some of its keys");
         }
         let local = LocalState { peer: me, tombstone: false, region: region.clone() };

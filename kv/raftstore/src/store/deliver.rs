@@ -259,13 +259,10 @@ impl<R> Store<R> {
         let incoming = Incoming::begin(from.id, region, chunk)?;
         let receiving = self.peers.values().filter(|peer| peer.incoming.is_some()).count();
         let new = &incoming.meta.state.region;
-        let overlaps = |peer: &Box<Peer>| {
-            let other = &peer.region;
-            let apart = !new.end.is_empty() && new.end <= other.start
-                || !other.end.is_empty() && other.end <= new.start;
-            other.id != region && peer.is_initialised() && !apart
-        };
-        let overlaps = self.peers.values().any(overlaps);
+        let overlaps = self
+            .peers
+            .values()
+            .any(|it| it.region.id != region && it.is_initialised() && it.region.overlaps(new));
         let peer = self.peers.get_mut(&region)?;
         let is_news = incoming.meta.last.index > peer.applied.index
             && peer.installing.is_none()
