@@ -158,10 +158,36 @@ impl Group {
             + self.keys.iter().map(|kv| kv.both.len()).sum::<usize>()
     }
 
-    /// Adds an entry after removing what there was from its index on.
-    pub(crate) fn append(&mut self, index: u64, term: u64, slot: Slot, usage: &mut Usage) {
-        self.truncate(index, usage);
-        self.insert(index, term, slot, usage);
+    /// Appends `count` entries from `first` on, all in one segment, after removing what there was.
+    pub(crate) fn append_run(
+        &mut self,
+        first: u64,
+        count: usize,
+        entries: impl Iterator<Item = (u64, Slot)>,
+        usage: &mut Usage,
+    ) {
+        self.truncate(first, usage);
+        let end = self.first + self.slots.len() as u64;
+        let follows = !self.slots.is_empty() && first == end && self.strays.is_none();
+        if !follows {
+            for (index, (term, slot)) in (first..).zip(entries) {
+                self.insert(index, term, slot, usage);
+            }
+            return;
+        }
+        self.slots.reserve(count);
+        let (mut bytes, mut segment) = (0, None);
+        for (index, (term, slot)) in (first..).zip(entries) {
+            bytes += slot.bytes();
+            segment = Some(slot.seq);
+            self.slots.push_back(slot);
+            if self.terms.last().is_none_or(|run| run.term != term) {
+                self.terms.push(TermStart { first: index, term });
+            }
+        }
+        if let Some(seq) = segment {
+            usage.add(seq, bytes);
+        }
     }
 
     /// Puts an entry where it belongs, replacing it if it is there.

@@ -150,11 +150,14 @@ fn check_run(run: &Run, bounds: Option<(u64, u64)>) -> Result<(u64, u64)> {
 
 fn apply_run(group: &mut Group, run: &Run, seq: u32, offset: u64, usage: &mut Usage) {
     let faulty = run.kind == RunKind::Faulty;
-    for (index, term, at, stored) in run.placed(offset) {
-        let slot = Slot::new(seq, at, stored, faulty);
-        match run.kind {
-            RunKind::Append => group.append(index, term, slot, usage),
-            RunKind::Rewrite | RunKind::Faulty => group.insert(index, term, slot, usage),
-        }
+    let slots = run
+        .placed(offset)
+        .map(|(index, term, at, stored)| (index, (term, Slot::new(seq, at, stored, faulty))));
+    if run.kind == RunKind::Append {
+        group.append_run(run.first, run.entries.len(), slots.map(|(_, entry)| entry), usage);
+        return;
+    }
+    for (index, (term, slot)) in slots {
+        group.insert(index, term, slot, usage);
     }
 }

@@ -280,7 +280,9 @@ fn decode_run(kind: RunKind, reader: &mut Reader<'_>) -> Option<Run> {
         terms.push(run);
     }
     first.checked_add(total)?;
-    let mut entries = Vec::new();
+    // Each takes at least five bytes, so that this is no more than the bytes justify.
+    let entries_max = (reader.len() / 5).min(usize::try_from(total).ok()?);
+    let mut entries = Vec::with_capacity(entries_max);
     for _ in 0..total {
         // Ends at the first entry that is not there, whatever the counts claim.
         let len = reader.varint()?;

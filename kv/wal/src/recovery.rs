@@ -146,7 +146,7 @@ fn first_seq_of(items: &[Item]) -> Option<u32> {
 }
 
 fn claimed_first_seq(scan: &Scan) -> Option<u32> {
-    let items = |found: &Found| found.items.as_deref().and_then(first_seq_of);
+    let items = |found: &Found| found.items.as_ref().and_then(|items| first_seq_of(items));
     scan.blocks.iter().filter_map(items).max()
 }
 

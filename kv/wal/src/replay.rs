@@ -82,7 +82,7 @@ pub fn replay<E: WalEntry>(
         let scan = scans.iter().find(|scan| scan.segment.id.seq == block.seq);
         let file = &scan.expect("each block is of a segment").segment.file;
         let mut payload = block.header.payload_offset();
-        for item in &block.items {
+        for item in block.items.iter() {
             if let Item::Run(run) = item {
                 for told in read_run(&**file, block.header.uid, run, payload)? {
                     if visit(*lsn, told).is_break() {

@@ -1,10 +1,11 @@
 //! Puts the blocks of all segments in order and judges each.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::decision::{Evidence, Verdict, decide};
 use super::report::{FaultyEntry, RecoveryReport};
-use super::scan::{Scan, bad_entries, read_mirror};
+use super::scan::{Items, Scan, bad_entries, read_mirror};
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::error::{Error, Result};
 use crate::id::Lsn;
@@ -17,7 +18,7 @@ use crate::segment::HEADER_BYTES;
 pub(crate) struct KeptBlock {
     pub(crate) seq: u32,
     pub(crate) header: BlockHeader,
-    pub(crate) items: Vec<Item>,
+    pub(crate) items: Items,
 }
 
 impl KeptBlock {
@@ -50,7 +51,7 @@ struct Candidate {
     header_ok: bool,
     index_ok: bool,
     header: BlockHeader,
-    items: Option<Vec<Item>>,
+    items: Option<Items>,
 }
 
 /// Orders and judges the blocks of the segments from `first_seq` on.
@@ -183,8 +184,13 @@ fn name_from_mirrors(scans: &[Scan], from: usize, candidates: &mut BTreeMap<Lsn,
             && at >= from
         {
             let header_ok = candidates.contains_key(&before);
-            let named =
-                Candidate { scan: at, header_ok, index_ok: false, header, items: Some(items) };
+            let named = Candidate {
+                scan: at,
+                header_ok,
+                index_ok: false,
+                header,
+                items: Some(Arc::new(items)),
+            };
             candidates.insert(before, named);
         }
     }
@@ -200,7 +206,7 @@ fn has_start(first_seq: u32, candidates: &BTreeMap<Lsn, Candidate>) -> bool {
 /// What the user gave up in an earlier repair.
 fn given_up(candidates: &BTreeMap<Lsn, Candidate>) -> Vec<(Lsn, Lsn)> {
     let ranges = |block: &Candidate| -> Vec<(Lsn, Lsn)> {
-        let items = block.items.iter().flatten();
+        let items = block.items.iter().flat_map(|items| items.iter());
         items
             .filter_map(|item| match item {
                 Item::GaveUp { first, last } => Some((*first, *last)),

@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
+use std::sync::Arc;
 
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader, decode_summary};
 use crate::dir::SegmentFile;
@@ -16,12 +17,15 @@ use crate::id::{GroupId, Lsn};
 use crate::record::{Item, RunKind, entry_crc};
 use crate::segment::{HEADER_BYTES, SegmentHeader, Trailer, decode_footer};
 
+/// What is in a block; shared, since a log has many blocks and recovery looks at them several times.
+pub(crate) type Items = Arc<Vec<Item>>;
+
 /// A block that was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     pub(crate) header: BlockHeader,
     /// `None` where the index is bad.
-    pub(crate) items: Option<Vec<Item>>,
+    pub(crate) items: Option<Items>,
 }
 
 /// What is in a segment.
@@ -124,7 +128,7 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
         sealed = true;
         blocks = summaries
             .into_iter()
-            .map(|(header, items)| Found { header, items: Some(items) })
+            .map(|(header, items)| Found { header, items: Some(Arc::new(items)) })
             .collect();
     }
     if !sealed || verify {
@@ -194,7 +198,7 @@ fn walk(pages: &mut PageReader<'_>, uid: u64, align: u64) -> io::Result<Vec<Foun
             Some(header) => {
                 let index_at = at + BLOCK_HEADER_BYTES as u64;
                 let index = pages.read(index_at..index_at + u64::from(header.index_len))?;
-                let items = header.items(index);
+                let items = header.items(index).map(Arc::new);
                 at = header.end();
                 blocks.push(Found { header, items });
             }
