@@ -15,6 +15,7 @@
 //!
 //! What is compatible with what: see [`message`].
 
+pub mod admin;
 pub mod error;
 pub mod frame;
 pub mod message;

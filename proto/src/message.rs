@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Error;
 use crate::frame::{self, Frame, FrameError, Kind};
-use crate::raw;
+use crate::{admin, raw};
 
 /// What each side says first: the client on its own, the server in answer.
 ///
@@ -41,13 +41,16 @@ pub struct Hello {
     pub frame_bytes_max: u64,
 }
 
-/// What a client asks for. Room for administration and transactions is here: a family of
+/// What a client asks for. Room for transactions is here: a family of
 /// requests is a variant.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Request {
     /// The raw API.
     #[serde(rename = "r")]
     Raw(raw::Request),
+    /// The admin API of a cluster.
+    #[serde(rename = "a")]
+    Admin(admin::Request),
 }
 
 /// What a server answers to a request that was carried out. The variant is that of the request.
@@ -56,6 +59,9 @@ pub enum Response {
     /// The raw API.
     #[serde(rename = "r")]
     Raw(raw::Response),
+    /// The admin API of a cluster.
+    #[serde(rename = "a")]
+    Admin(admin::Response),
 }
 
 /// All that one frame can carry, without its request id.

@@ -7,6 +7,7 @@ mod encoding;
 mod input;
 mod output;
 
+mod admin;
 mod bench;
 mod check;
 mod cluster;
@@ -89,6 +90,7 @@ enum Command {
     Shell(shell::Shell),
     Bench(Box<bench::Bench>),
     Cluster(cluster::Cluster),
+    Admin(admin::Admin),
     Check(check::Check),
     Salvage(salvage::Salvage),
     Wal(wal::Wal),
@@ -120,6 +122,7 @@ fn run(args: Args) -> anyhow::Result<ExitCode> {
         Command::Shell(command) => command.run(&global),
         Command::Bench(command) => command.run(&global, out),
         Command::Cluster(command) => command.run(),
+        Command::Admin(command) => block_on(command.run(&global, out)),
         Command::Check(command) => command.run(out),
         Command::Salvage(command) => command.run(out),
         Command::Wal(command) => command.run(out),

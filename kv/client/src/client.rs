@@ -89,6 +89,17 @@ impl Client {
         Raw::new(self.clone())
     }
 
+    /// Looks at the cluster, or steers it. The answer is JSON, from the server that is asked now.
+    ///
+    /// # Errors
+    /// Those that [`Error`] explains; [`Error::Rejected`] if the server stands alone.
+    pub async fn admin(&self, request: proto::admin::Request) -> Result<String> {
+        match self.call(Request::Admin(request), false, self.timeout()).await? {
+            Response::Admin(response) => Ok(response.json),
+            Response::Raw(_) => Err(self.protocol("an answer of another API".to_owned())),
+        }
+    }
+
     /// The time that a request has when its caller names none.
     pub(crate) fn timeout(&self) -> Duration {
         self.inner.options.timeout

@@ -44,5 +44,6 @@ pub use client::Client;
 pub use connect::{Connect, Connecting, Stream, Tcp};
 pub use error::{Cause, Error, Result};
 pub use options::Options;
+pub use proto::admin::Request as AdminRequest;
 pub use proto::raw::Ttl;
 pub use raw::{Pages, Pair, Raw, Scan, Swapped};

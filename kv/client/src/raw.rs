@@ -280,15 +280,20 @@ impl Raw {
     }
 
     async fn read(&self, request: Request) -> Result<Response> {
-        let proto::Response::Raw(response) =
-            self.client.call(proto::Request::Raw(request), false, self.timeout).await?;
-        Ok(response)
+        match self.client.call(proto::Request::Raw(request), false, self.timeout).await? {
+            proto::Response::Raw(response) => Ok(response),
+            proto::Response::Admin(_) => Err(self.client.protocol(OTHER_API.to_owned())),
+        }
     }
 
     async fn write(&self, request: Request) -> Result<Response> {
-        let proto::Response::Raw(response) =
-            self.client.call(proto::Request::Raw(request), true, self.timeout).await?;
-        Ok(response)
+        match self.client.call(proto::Request::Raw(request), true, self.timeout).await? {
+            proto::Response::Raw(response) => Ok(response),
+            proto::Response::Admin(_) => {
+                let cause = Cause::Protocol { reason: OTHER_API.to_owned() };
+                Err(Error::Undetermined { cause })
+            }
+        }
     }
 
     /// Sends a write that is answered by `Done`.
@@ -317,6 +322,9 @@ impl Raw {
         Error::Undetermined { cause: Cause::Protocol { reason: mismatch(response) } }
     }
 }
+
+/// What is wrong with an answer of another family.
+const OTHER_API: &str = "an answer of another API";
 
 /// What is wrong with an answer of another request's type.
 fn mismatch(response: &Response) -> String {

@@ -18,6 +18,7 @@
 //! Invariants: the raft thread waits for nothing; a write is answered when a majority has it
 //! durably and it is applied here; of a write whose outcome is not known the client hears just that.
 
+mod admin;
 mod apply_thread;
 mod forward;
 mod inbox;
@@ -76,6 +77,9 @@ pub(crate) struct Cluster {
     pub(crate) metrics: Arc<ClusterMetrics>,
     pub(crate) members: BTreeMap<u64, String>,
     store_id: u64,
+    /// Where clients reach this store by the native protocol.
+    native: String,
+    log: wal::WalReader<raftstore::LogEntry>,
     request_timeout: Duration,
     threads: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -98,10 +102,11 @@ impl Cluster {
         let inbox = Arc::new(Inbox::default());
         let metrics = Arc::new(ClusterMetrics::default());
         let options = peers_options(config, native);
+        let native = options.native.clone();
         let peers = Arc::new(Peers::start(listener, options, deliver(&inbox))?);
         let (tasks, tasks_out) = crossbeam_channel::unbounded();
         let Opened { node, wal, applier, engine } = opened;
-        let tick = config.raft_tick.0;
+        let (tick, log) = (config.raft_tick.0, wal.reader());
         let parts = Parts {
             node,
             engine,
@@ -135,6 +140,8 @@ impl Cluster {
             metrics,
             members: config.cluster.0.clone(),
             store_id: config.store_id,
+            native,
+            log,
             request_timeout: config.request_timeout.0,
             threads: Mutex::new(threads),
         })

@@ -4,6 +4,7 @@
 //! back through a channel. While as many requests are in flight as allowed, or the client does not
 //! take its answers, nothing more is read.
 
+mod admin;
 mod answer;
 mod request;
 
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use proto::frame::{FrameDecoder, FrameError};
-use proto::{Error, ErrorCode, Hello, Message, Response};
+use proto::{Error, ErrorCode, Hello, Message};
 use tokio::sync::mpsc;
 
 use crate::context::Context;
@@ -122,7 +123,7 @@ fn receive(
         Message::Request(request) => flight.start(request, id),
         Message::Ping => Some(Message::Pong),
         Message::Pong => None,
-        Message::Response(Response::Raw(_)) | Message::Error(_) => {
+        Message::Response(_) | Message::Error(_) => {
             let error = Error::reject(ErrorCode::InvalidRequest, "a client sends requests only");
             Some(Message::Error(error))
         }

@@ -11,6 +11,7 @@ use proto::raw::{Request as RawRequest, Response as RawResponse};
 use proto::{Error, ErrorCode, Message, Request, Response};
 use tokio::sync::mpsc;
 
+use super::admin;
 use super::answer::{of_node, of_store_error};
 use crate::context::Context;
 use crate::store::{Destination, Mailbox, Outcome, Tag, Tagged};
@@ -25,6 +26,13 @@ enum Work {
     Answer(RawResponse),
 }
 
+/// Which family a request is of, and so its answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Api {
+    Raw,
+    Admin,
+}
+
 /// The requests of one connection that are in flight.
 #[derive(Debug)]
 pub(super) struct Flight<'a> {
@@ -32,7 +40,7 @@ pub(super) struct Flight<'a> {
     mailbox: &'a Arc<Mailbox>,
     done: mpsc::UnboundedSender<(Tag, Outcome)>,
     /// The ids of requests, by our own number: a client may use an id twice.
-    ids: HashMap<Tag, u64>,
+    ids: HashMap<Tag, (u64, Api)>,
     next: Tag,
 }
 
@@ -58,7 +66,13 @@ impl<'a> Flight<'a> {
 
     /// Starts a request. Gives the answer if it is there at once.
     pub(super) fn start(&mut self, request: Request, id: u64) -> Option<Message> {
-        let Request::Raw(request) = request;
+        let request = match request {
+            Request::Raw(request) => request,
+            Request::Admin(request) => {
+                let start = |flight: &Self, to| admin::start(flight.context, request, to);
+                return self.launch(id, Api::Admin, start);
+            }
+        };
         let work = match self.understand(request) {
             Ok(work) => work,
             Err(error) => return Some(Message::Error(error)),
@@ -68,10 +82,12 @@ impl<'a> Flight<'a> {
             Work::Answer(response) => Some(Message::Response(Response::Raw(response))),
             Work::Read(read) => match self.mailbox.read_now(&read, now) {
                 Some(response) => Some(of_node(response, now)),
-                None => self.launch(id, |flight, to| flight.mailbox.read_to(read, to)),
+                None => self.launch(id, Api::Raw, |flight, to| flight.mailbox.read_to(read, to)),
             },
-            Work::Scan(scan) => self.launch(id, |flight, to| flight.mailbox.scan_to(scan, to)),
-            Work::Write(write) => self.launch(id, |flight, to| {
+            Work::Scan(scan) => {
+                self.launch(id, Api::Raw, |flight, to| flight.mailbox.scan_to(scan, to))
+            }
+            Work::Write(write) => self.launch(id, Api::Raw, |flight, to| {
                 flight.mailbox.submit(Chunk::from(vec![write.into()]), Destination::Tagged(to))
             }),
         }
@@ -81,11 +97,12 @@ impl<'a> Flight<'a> {
     fn launch(
         &mut self,
         id: u64,
+        api: Api,
         start: impl FnOnce(&Self, Tagged) -> Result<(), crate::store::StoreError>,
     ) -> Option<Message> {
         let tag = self.next;
         self.next += 1;
-        self.ids.insert(tag, id);
+        self.ids.insert(tag, (id, api));
         // A start that fails drops the destination, which answers that it is lost; that answer
         // finds nothing here any more.
         let error = start(self, Tagged::new(tag, self.done.clone())).err()?;
@@ -95,9 +112,10 @@ impl<'a> Flight<'a> {
 
     /// Takes a request that is done. Gives its id and the answer; none if it was answered before.
     pub(super) fn land(&mut self, tag: Tag, outcome: Outcome) -> Option<(u64, Message)> {
-        let id = self.ids.remove(&tag)?;
+        let (id, api) = self.ids.remove(&tag)?;
         let answer = match outcome {
             Ok(mut responses) => match responses.pop() {
+                Some(response) if api == Api::Admin => admin::answer(&response),
                 Some(response) => of_node(response, self.context.store.clock.now()),
                 None => Message::Error(Error::reject(ErrorCode::Internal, "there is no answer")),
             },

@@ -47,25 +47,11 @@ pub(super) fn status(context: &Context, inspection: Option<&Inspection>) -> Valu
 /// What a person wants to know about the cluster; null where the store stands alone.
 fn cluster(context: &Context, inspection: Option<&Inspection>) -> Value {
     let Some(cluster) = context.store.cluster() else { return Value::Null };
-    let stores: Vec<Value> = cluster
-        .peers
-        .status(&cluster.members)
-        .into_iter()
-        .map(|peer| {
-            json!({
-                "id": peer.store_id,
-                "peer_address": peer.address,
-                "native_address": peer.native,
-                "connected": peer.connected,
-                "queued_bytes": peer.queued_bytes,
-            })
-        })
-        .collect();
     let regions = inspection.map(|it| it.regions.iter().map(region_json).collect::<Vec<_>>());
     json!({
         "cluster_id": context.config.cluster_id,
         "store_id": context.config.store_id,
-        "stores": stores,
+        "stores": cluster.stores(),
         "regions": regions,
         "requests": inspection.map(|it| it.requests),
         "requests_without_leader": inspection.map(|it| it.parked),

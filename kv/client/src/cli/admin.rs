@@ -1,0 +1,127 @@
+//! `tinykv admin`: looks at a cluster and steers it. What is shown is what the store at `--addr`
+//! knows.
+
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Subcommand;
+use serde_json::Value;
+use tinykv_client::AdminRequest;
+
+use crate::cli::Global;
+use crate::cli::output::Output;
+
+/// Look at a cluster, or steer it
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  tinykv admin stores
+  tinykv admin regions
+  tinykv admin transfer-leader 1 --to 2
+  tinykv admin raft-log 1 --limit 5 --json")]
+pub(crate) struct Admin {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// The regions of the store that is asked
+    Regions,
+    /// One of them
+    Region {
+        /// Its id
+        id: u64,
+    },
+    /// The stores of the cluster
+    Stores,
+    /// Have another store lead a region
+    TransferLeader {
+        /// The region
+        region: u64,
+        /// The store
+        #[arg(long, value_name = "STORE")]
+        to: u64,
+    },
+    /// The newest entries of a region's raft log
+    RaftLog {
+        /// The region
+        region: u64,
+        /// How many entries
+        #[arg(long, default_value_t = 10, value_name = "COUNT")]
+        limit: u32,
+    },
+}
+
+impl Admin {
+    pub(super) async fn run(self, global: &Global, mut out: Output) -> anyhow::Result<ExitCode> {
+        let (request, columns): (_, &[&str]) = match self.command {
+            Command::Regions => (AdminRequest::Regions, &REGION),
+            Command::Region { id } => (AdminRequest::Region { id }, &REGION),
+            Command::Stores => (AdminRequest::Stores, &STORE),
+            Command::TransferLeader { region, to } => {
+                let request = AdminRequest::TransferLeader { region, store: to };
+                (request, &["region", "asked_to_lead"])
+            }
+            Command::RaftLog { region, limit } => {
+                (AdminRequest::RaftLog { region, limit }, &["index", "term", "kind", "bytes"])
+            }
+        };
+        let text = global.connect().await?.admin(request).await?;
+        let answer: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+        if global.json {
+            out.json(&answer)?;
+        } else {
+            let rows = match &answer {
+                Value::Array(rows) => rows.as_slice(),
+                one => std::slice::from_ref(one),
+            };
+            table(rows, columns).iter().try_for_each(|line| out.line(line))?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+const REGION: [&str; 9] = [
+    "id",
+    "role",
+    "leader_store",
+    "term",
+    "committed",
+    "applied",
+    "first_index",
+    "last_index",
+    "peers",
+];
+
+const STORE: [&str; 4] = ["id", "peer_address", "native_address", "connected"];
+
+/// Rows as lines of columns.
+fn table(rows: &[Value], columns: &[&str]) -> Vec<String> {
+    let mut cells: Vec<Vec<String>> = vec![columns.iter().map(|it| (*it).to_owned()).collect()];
+    cells.extend(rows.iter().map(|row| columns.iter().map(|it| cell(&row[*it])).collect()));
+    let width = |column: usize| cells.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns.len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    cells.iter().map(line).collect()
+}
+
+/// A value in a table.
+fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".to_owned(),
+        Value::String(text) => text.clone(),
+        // The stores that have a peer, a learner in brackets.
+        Value::Array(peers) => {
+            let name = |peer: &Value| match peer["learner"] == true {
+                true => format!("({})", peer["store"]),
+                false => peer["store"].to_string(),
+            };
+            peers.iter().map(name).collect::<Vec<_>>().join(",")
+        }
+        other => other.to_string(),
+    }
+}
