@@ -103,9 +103,14 @@ impl<S: Storage> RaftLog<S> {
         };
         let applied = applied.max(compacted);
         // What is applied is in the state machine; should a follower need the entry, it gets a
-        // snapshot. But with a damaged last entry this node does not know how up-to-date its log is,
-        // and must not ask for votes with a guess.
-        let needed = |index: &Index| *index > applied || *index == last;
+        // snapshot. But a snapshot must tell the term of the last applied entry, so that one is
+        // fetched again, if there are others to ask. And with a damaged last entry this node does not
+        // know how up-to-date its log is, and must not ask for votes with a guess.
+        let alone = state.membership.voters.ids().count() <= 1;
+        let tells_term = |index: Index| {
+            index == applied && !alone && !crate::mutant!("applied_damage_forgotten")
+        };
+        let needed = |index: &Index| *index > applied || tells_term(*index) || *index == last;
         let faulty = state.faulty.iter().copied().filter(needed).collect();
         let in_apply = InApply {
             chunks: VecDeque::new(),

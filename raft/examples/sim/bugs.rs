@@ -430,6 +430,11 @@ const FURTHER: &[Bug] = &[
                 "damage::a_damaged_entry_is_neither_forgotten_nor_led_with",
             ),
             (
+                "applied_damage_forgotten",
+                "known_bugs",
+                "damage::the_last_applied_entry_is_fetched_again",
+            ),
+            (
                 "faulty_acknowledged",
                 "known_bugs",
                 "damage::a_damaged_entry_is_neither_forgotten_nor_led_with",

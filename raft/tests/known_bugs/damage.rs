@@ -1,8 +1,8 @@
 //! Entries that the disk knows to be damaged.
 
-use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, Storage};
+use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, Storage, Term};
 
-use crate::cluster::{self, Member, hard_state, stage_config, storage_of};
+use crate::cluster::{self, Member, hard_state, log_of, stage_config, storage_of};
 
 /// A node with a damaged entry keeps the length of its log when it votes, and does not campaign.
 #[test]
@@ -20,4 +20,26 @@ fn a_damaged_entry_is_neither_forgotten_nor_led_with() {
         member.hear(3, 3, Body::Append { prev, commit: Index(0), entries: Entries::default() });
     assert!(matches!(sent[0].body, Body::AppendRejected { damaged: true, .. }), "{sent:?}");
     assert_eq!(member.node.storage().last_index(), Index(3));
+}
+
+/// What is applied is in the state machine. But to make a snapshot of that, the term of the last
+/// applied entry must be known: a leader without it could help nobody. (The simulator found this.)
+#[test]
+fn the_last_applied_entry_is_fetched_again() {
+    let mut storage = storage_of(&[1, 2, 3], &[1, 1, 1], hard_state(1, None, 2));
+    storage.damage(Index(2));
+    let mut config = stage_config(1);
+    config.applied = Index(2);
+    let mut member = Member::new(config, storage);
+    assert_eq!(member.node.campaign(), Err(CampaignError::Faulty { index: Index(2) }));
+    let append = |prev, entries| Body::Append { prev, commit: Index(2), entries };
+    let sent = member.hear(2, 1, append(EntryId::new(1, 3), Entries::default()));
+    let hint = EntryId::new(1, 1);
+    assert_eq!(sent[0].body, Body::AppendRejected { rejected: Index(3), hint, damaged: true });
+    let entries = Entries::new(log_of(&[1, 1, 1])[1..].to_vec());
+    let sent = member.hear(2, 1, append(hint, entries));
+    assert_eq!(sent[0].body, Body::AppendAccepted { index: Index(2) });
+    assert_eq!(member.node.entry_term(Index(2)), Some(Term(1)));
+    assert_eq!(member.node.campaign(), Ok(()));
+    assert!(member.applied.is_empty(), "nothing is applied twice");
 }
