@@ -37,7 +37,7 @@ sim-raft: ## search SEEDS seeds of the raft simulator for a violation (SEEDS=100
 	$(CARGO) run --release --package tinykv-raft --example sim -- --seeds $(SEEDS)
 
 bench-raft: ## the raft core beside raft-rs, on the same work in one process
-	$(CARGO) run --release --manifest-path raft/bench/Cargo.toml --target-dir target/raft-bench -- $(ARGS)
+	$(CARGO) run --release --manifest-path raft/bench/Cargo.toml --target-dir target/raft-bench $(if $(FEATURES),--features $(FEATURES)) -- $(ARGS)
 
 bench-wal: ## the write-ahead log beside raft-engine on this disk (ARGS='--dir /data' and the like)
 	$(CARGO) run --release --manifest-path kv/wal/bench/Cargo.toml --target-dir target/wal-bench -- $(ARGS)

@@ -1,6 +1,7 @@
 //! The node: inputs are methods, output is a [`Ready`].
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use rand::rngs::SmallRng;
@@ -52,6 +53,11 @@ pub struct Node<S> {
     number: u64,
     /// Portions that are being written, oldest first.
     writing: VecDeque<Writing>,
+    /// Something was written since buffers were released.
+    buffers_used: bool,
+    /// [`Node::has_ready`] found nothing, and no input came since. Drivers ask after each input of any
+    /// node, so mostly in vain.
+    quiet: AtomicBool,
 }
 
 /// A portion that is being written and whose report means something.
@@ -90,23 +96,39 @@ impl<S: Storage> Node<S> {
         let state = State::new(config, rng, initial.hard_state, initial.membership, log);
         let raft = Raft::new(state);
         let (told_soft, told_hard) = (raft.soft_state(), raft.state.hard_state());
-        Ok(Node { raft, told_soft, told_hard, number: 0, writing: VecDeque::new() })
+        Ok(Node {
+            raft,
+            told_soft,
+            told_hard,
+            number: 0,
+            writing: VecDeque::new(),
+            buffers_used: false,
+            quiet: AtomicBool::new(false),
+        })
     }
 
     // Inputs.
 
+    /// Returns what takes an input; afterwards there may be something to do.
+    fn input(&mut self) -> &mut Raft<S> {
+        *self.quiet.get_mut() = false;
+        &mut self.raft
+    }
+
     /// Lets one unit of time pass.
     pub fn tick(&mut self) {
-        self.raft.tick();
-        self.release_buffers();
+        self.input().tick();
+        // Most groups are idle most of the time, and a tick of those should touch little memory.
+        if self.buffers_used && self.writing.is_empty() {
+            self.buffers_used = false;
+            self.release_buffers();
+        }
     }
 
     /// Frees what is empty and only needed for proposals. There may be many groups, of which few have
     /// any between two ticks.
     fn release_buffers(&mut self) {
-        if self.writing.is_empty() {
-            self.writing = VecDeque::new();
-        }
+        self.writing = VecDeque::new();
         let state = &mut self.raft.state;
         if state.promises.is_empty() {
             state.promises = Vec::new();
@@ -123,7 +145,7 @@ impl<S: Storage> Node<S> {
     /// Why the message was not taken. Nothing that a peer sends can make this panic.
     pub fn step(&mut self, message: Message) -> Result<(), StepError> {
         self.raft.validate(&message)?;
-        self.raft.step(message)
+        self.input().step(message)
     }
 
     /// Starts an election now, with pre-vote if that is configured.
@@ -133,7 +155,7 @@ impl<S: Storage> Node<S> {
     /// the last election timeout may not: [`CampaignError::OwesLease`]. To depose a leader without
     /// risk to its reads, use [`Node::transfer_leader`].
     pub fn campaign(&mut self) -> Result<(), CampaignError> {
-        self.raft.campaign_by_request()
+        self.input().campaign_by_request()
     }
 
     /// Proposes a command.
@@ -141,7 +163,7 @@ impl<S: Storage> Node<S> {
     /// # Errors
     /// Why it was not taken.
     pub fn propose(&mut self, data: Bytes) -> Result<Proposed, ProposeError> {
-        self.raft.propose([Payload::Normal(data)])
+        self.input().propose([Payload::Normal(data)])
     }
 
     /// Proposes commands that stand together in the log, all or none.
@@ -152,7 +174,7 @@ impl<S: Storage> Node<S> {
         &mut self,
         batch: impl IntoIterator<Item = Bytes>,
     ) -> Result<Proposed, ProposeError> {
-        self.raft.propose(batch.into_iter().map(Payload::Normal))
+        self.input().propose(batch.into_iter().map(Payload::Normal))
     }
 
     /// Proposes a membership change. Only a leader takes one, since only it knows whether another is
@@ -161,7 +183,7 @@ impl<S: Storage> Node<S> {
     /// # Errors
     /// Why it was not taken; a change is never dropped silently.
     pub fn propose_change(&mut self, change: Change) -> Result<EntryId, ProposeError> {
-        self.raft.propose_change(change)
+        self.input().propose_change(change)
     }
 
     /// Carries out a membership change whose entry is being applied, and returns the membership from
@@ -173,7 +195,7 @@ impl<S: Storage> Node<S> {
     /// # Errors
     /// If the change is not possible; the membership stays, on every member alike.
     pub fn apply_change(&mut self, change: &Change) -> Result<Membership, ChangeError> {
-        self.raft.apply_change(change)
+        self.input().apply_change(change)
     }
 
     /// Asks for a linearizable read. The outcome comes in [`Ready::reads`] under `token`, which
@@ -185,7 +207,7 @@ impl<S: Storage> Node<S> {
     /// # Errors
     /// Why the read cannot even wait.
     pub fn read_index(&mut self, token: u64) -> Result<(), ReadError> {
-        self.raft.read_index(token)
+        self.input().read_index(token)
     }
 
     /// Asks to hand leadership over to `target`; from any member.
@@ -193,15 +215,16 @@ impl<S: Storage> Node<S> {
     /// # Errors
     /// Why not. `Ok` is a beginning: whether it worked shows in who leads.
     pub fn transfer_leader(&mut self, target: NodeId) -> Result<(), TransferError> {
-        self.raft.transfer_leader(target)
+        self.input().transfer_leader(target)
     }
 
     /// Forgets the leader, so that this follower gives its vote at once although its lease has not
     /// ended. Returns whether a leader was forgotten. With [`ReadMode::Lease`] it never is: the
     /// leader relies on that promise.
     pub fn forget_leader(&mut self) -> bool {
-        let state = &mut self.raft.state;
-        let may = matches!(self.raft.role, Role::Follower)
+        let raft = self.input();
+        let state = &mut raft.state;
+        let may = matches!(raft.role, Role::Follower)
             && state.leader.is_some()
             && state.config.reads != ReadMode::Lease;
         if may {
@@ -212,14 +235,14 @@ impl<S: Storage> Node<S> {
 
     /// Reports that messages to `id` are being lost, so that no more is sent ahead.
     pub fn report_unreachable(&mut self, id: NodeId) {
-        if let Role::Leader(leader) = &mut self.raft.role {
+        if let Role::Leader(leader) = &mut self.input().role {
             leader.unreachable(id);
         }
     }
 
     /// Reports whether a snapshot reached `id`.
     pub fn report_snapshot(&mut self, id: NodeId, arrived: bool) {
-        if let Role::Leader(leader) = &mut self.raft.role {
+        if let Role::Leader(leader) = &mut self.input().role {
             leader.snapshot_sent(id, arrived);
         }
     }
@@ -228,6 +251,15 @@ impl<S: Storage> Node<S> {
 
     /// Returns whether [`Node::ready`] would have anything to do.
     pub fn has_ready(&self) -> bool {
+        if self.quiet.load(Ordering::Relaxed) {
+            return false;
+        }
+        let ready = self.has_work();
+        self.quiet.store(!ready, Ordering::Relaxed);
+        ready
+    }
+
+    fn has_work(&self) -> bool {
         let state = &self.raft.state;
         // What is likely, and cheap to see, comes first.
         if !state.promises.is_empty()
@@ -258,6 +290,7 @@ impl<S: Storage> Node<S> {
     /// next: a caller that passes the same `Ready` again causes no allocation.
     pub fn ready_into(&mut self, ready: &mut Ready) {
         ready.clear();
+        *self.quiet.get_mut() = false;
         let own = self.send_gathered();
         self.number += 1;
         ready.number = self.number;
@@ -327,6 +360,7 @@ impl<S: Storage> Node<S> {
             let repaired = ready.repaired.iter().map(|entry| entry.index).collect();
             Box::new(Rest { own: promised.cloned().collect(), repaired })
         });
+        self.buffers_used = true;
         self.writing.push_back(Writing { number: self.number, report: ready.report, own, rest });
         if crate::mutant!("promise_before_durable") {
             self.deliver_own();
@@ -339,6 +373,7 @@ impl<S: Storage> Node<S> {
     /// If there was no such portion.
     pub fn persisted(&mut self, number: u64) {
         assert!(number <= self.number, "portion {number} was never handed out");
+        *self.quiet.get_mut() = false;
         while let Some(writing) = self.writing.front()
             && writing.number <= number
         {
@@ -390,7 +425,7 @@ impl<S: Storage> Node<S> {
     pub fn applied(&mut self, index: Index) {
         let committed = self.raft.state.log.committed();
         assert!(index <= committed, "index {index} is applied but only {committed} is committed");
-        self.raft.applied_to(index);
+        self.input().applied_to(index);
     }
 
     /// Records that all work of a portion is done: written, durable and applied.
@@ -470,7 +505,7 @@ impl<S: Storage> Node<S> {
 
     /// Returns the storage, for a caller that lets the node own it and writes through this.
     pub fn storage_mut(&mut self) -> &mut S {
-        &mut self.raft.state.log.storage
+        &mut self.input().state.log.storage
     }
 
     /// Returns a copy of what the node knows.

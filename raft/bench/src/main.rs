@@ -1,18 +1,21 @@
 //! The raft core beside raft-rs 0.7 (protobuf codec), in one process, on the same work.
 //!
 //! `make bench-raft`. One thread, all nodes of a group in it, the same log in memory on both sides,
-//! messages passed by move. Runs are in turns and the median is shown, in nanoseconds and allocations
-//! a unit, for the whole group. Where `valgrind` is at hand, `--instructions` counts instructions too,
+//! messages passed by move. Runs are in turns and the median is shown, in nanoseconds of this thread's
+//! time and allocations a unit, for the whole group: what else the machine does disturbs little. Where `valgrind` is at hand, `--instructions` counts instructions too,
 //! which nothing else on the machine disturbs.
 //!
 //! ```text
 //! make bench-raft ARGS='--runs 5'            fewer runs
 //! make bench-raft ARGS='--instructions'      with instructions for the cases of the goals
 //! make bench-raft ARGS='--runs 30 --case 0'  one case
+//! make bench-raft FEATURES=openraft           with the engine of openraft
 //! tinykv-raft-bench --one 0 ours 1000        one case alone, for a profiler
 //! ```
 
 mod cases;
+#[cfg(feature = "openraft")]
+mod engine;
 mod heap;
 mod instructions;
 mod log;
@@ -99,6 +102,8 @@ fn main() {
     }
     CASES.iter().for_each(|case| compare(case, runs));
     micro::print();
+    #[cfg(feature = "openraft")]
+    engine::print();
     if words.contains(&"--instructions") {
         instructions::print();
     }

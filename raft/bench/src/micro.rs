@@ -1,9 +1,9 @@
 //! Single functions, and sizes.
 
 use std::hint::black_box;
-use std::time::Instant;
 
 use bytes::Bytes;
+use cpu_time::ThreadTime;
 use protobuf::Message as _;
 use tinykv_raft::quorum::{Joint, Majority};
 use tinykv_raft::{
@@ -18,11 +18,15 @@ pub(crate) fn print() {
     println!();
     println!("{:40} {:>10} {:>10} {:>8}", "ns", "ours", "raft-rs", "ratio");
     let (mut nodes, mut rivals) = (idle_ours(), idle_rivals());
-    line("tick of an idle follower, of 10,000", || tick(&mut nodes), || tick_rivals(&mut rivals));
+    print_line(
+        "tick of an idle follower, of 10,000",
+        || tick(&mut nodes),
+        || tick_rivals(&mut rivals),
+    );
     for size in [3, 5, 7] {
         let name = format!("commit index of {size} voters");
         let mut rival = rival::leader(size);
-        line(
+        print_line(
             &name,
             || commit_index(size),
             || {
@@ -34,12 +38,12 @@ pub(crate) fn print() {
     }
     let (message, theirs) = (message_of_64(), rival_message_of_64());
     let (bytes, their_bytes) = (encode(&message), theirs.write_to_bytes().expect("it fits"));
-    line(
+    print_line(
         "encode 64 entries of 256 B",
         || per(200, || drop(black_box(encode(&message)))),
         || per(200, || drop(black_box(theirs.write_to_bytes()))),
     );
-    line(
+    print_line(
         "decode them",
         || per(200, || drop(black_box(decode(&bytes)))),
         || per(200, || drop(black_box(raft::eraftpb::Message::parse_from_bytes(&their_bytes)))),
@@ -69,7 +73,11 @@ pub(crate) fn print() {
 }
 
 /// Prints the medians of runs in turns.
-fn line(name: &str, mut ours: impl FnMut() -> f64, mut rival: impl FnMut() -> f64) {
+pub(crate) fn print_line(
+    name: &str,
+    mut ours: impl FnMut() -> f64,
+    mut rival: impl FnMut() -> f64,
+) {
     let (mut a, mut b): (Vec<f64>, Vec<f64>) = (0..11).map(|_| (ours(), rival())).unzip();
     a.sort_by(f64::total_cmp);
     b.sort_by(f64::total_cmp);
@@ -77,7 +85,7 @@ fn line(name: &str, mut ours: impl FnMut() -> f64, mut rival: impl FnMut() -> f6
 }
 
 fn per(count: u32, mut action: impl FnMut()) -> f64 {
-    let started = Instant::now();
+    let started = ThreadTime::now();
     for _ in 0..count {
         action();
     }
@@ -94,7 +102,7 @@ fn idle_rivals() -> Vec<raft::RawNode<rival::Neutral>> {
 
 /// Lets a tick pass everywhere; a message keeps them from campaigning.
 fn tick(nodes: &mut [Node<Neutral>]) -> f64 {
-    let started = Instant::now();
+    let started = ThreadTime::now();
     for node in nodes.iter_mut() {
         node.tick();
     }
@@ -110,7 +118,7 @@ fn tick(nodes: &mut [Node<Neutral>]) -> f64 {
 }
 
 fn tick_rivals(nodes: &mut [raft::RawNode<rival::Neutral>]) -> f64 {
-    let started = Instant::now();
+    let started = ThreadTime::now();
     for node in nodes.iter_mut() {
         node.tick();
     }
@@ -183,7 +191,7 @@ fn heap_of<T>(make: impl Fn() -> T) -> u64 {
 }
 
 /// A leader that has nothing to do, and has sent some heartbeats.
-fn ours_leader(size: u64) -> Node<Neutral> {
+pub(crate) fn ours_leader(size: u64) -> Node<Neutral> {
     let mut node: Node<Neutral> = ours::node(1, size);
     node.campaign().expect("it may campaign");
     let mut ready = tinykv_raft::Ready::default();

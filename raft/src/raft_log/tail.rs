@@ -46,7 +46,11 @@ impl Tail {
 
     /// Makes room for entries that are about to be pushed.
     pub(super) fn reserve(&mut self, count: usize) {
-        self.open.reserve_exact(count);
+        match self.open.is_empty() {
+            true => self.open.reserve_exact(count),
+            // Exactly would copy all again with each call between two outputs.
+            false => self.open.reserve(count),
+        }
     }
 
     /// Adds a shared batch at the end.
