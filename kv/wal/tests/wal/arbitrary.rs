@@ -33,3 +33,17 @@ fn recovery_over_arbitrary_bytes() {
     }
     println!("T7: {rounds} inputs");
 }
+
+/// What the fuzzer found interesting, of all lengths.
+#[test]
+fn recovery_over_the_seeds_of_the_fuzzer() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/recovery");
+    let mut count = 0;
+    for seed in std::fs::read_dir(folder).unwrap() {
+        let path = seed.unwrap().path();
+        println!("{}", path.display());
+        body::recover_from(&std::fs::read(path).unwrap());
+        count += 1;
+    }
+    assert!(count >= 40, "{count}");
+}
