@@ -36,6 +36,12 @@ SEEDS ?= 1000
 sim-raft: ## search SEEDS seeds of the raft simulator for a violation (SEEDS=100000)
 	$(CARGO) run --release --package tinykv-raft --example sim -- --seeds $(SEEDS)
 
+sim: ## search SEEDS seeds of the simulated cluster for a failure (SEEDS=10000, ARGS='--first 5000')
+	$(CARGO) run --release --package tinykv-sim -- --seeds $(SEEDS) $(ARGS)
+
+sim-mutants: ## switch on each known bug of raft and raftstore, and count the seeds that find it
+	$(CARGO) run --release --package tinykv-sim --features mutants -- --mutants --seeds $(SEEDS) $(ARGS)
+
 bench-raft: ## the raft core beside raft-rs, on the same work in one process
 	$(CARGO) run --release --manifest-path raft/bench/Cargo.toml --target-dir target/raft-bench $(if $(FEATURES),--features $(FEATURES)) -- $(ARGS)
 

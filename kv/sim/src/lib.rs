@@ -21,6 +21,11 @@ pub mod invariants;
 pub mod marks;
 pub mod outcome;
 pub mod trace;
+
+pub mod picture;
+pub mod shrink;
+pub mod store;
 mod world;
 
 pub use world::run;
+pub use world::script::Script;

@@ -23,6 +23,7 @@
 
 mod digest;
 mod model;
+mod observed;
 mod part;
 mod pending;
 mod search;

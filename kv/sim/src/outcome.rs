@@ -43,6 +43,8 @@ pub struct Stats {
     pub messages: u64,
     /// Calls of clients.
     pub calls: u64,
+    /// Runs whose faults took more than can be made good.
+    pub beyond_repair: u64,
     /// Calls that were answered.
     pub answered: u64,
     /// Calls that timed out.
@@ -51,6 +53,8 @@ pub struct Stats {
     pub elections: u64,
     /// The highest entry that was applied.
     pub entries: u64,
+    /// Applied entries in the longest log at the end.
+    pub log_entries: u64,
     /// Virtual time.
     pub virtual_micros: Micros,
 }
@@ -71,6 +75,8 @@ impl Stats {
         self.timeouts += timeouts;
         self.elections += elections;
         self.entries += entries;
+        self.log_entries = self.log_entries.max(other.log_entries);
+        self.beyond_repair += other.beyond_repair;
         self.virtual_micros += virtual_micros;
     }
 }
@@ -92,6 +98,9 @@ pub enum Failure {
         /// What.
         what: String,
     },
+    /// Faults have taken more than the stores can make good, and they know: no failure of theirs.
+    /// It never stands in a report.
+    BeyondRepair,
     /// A program panicked, or failed where it may not.
     Panic {
         /// What it said.
@@ -110,6 +119,7 @@ impl Failure {
             Failure::NotLinearizable(_) => "not linearizable",
             Failure::TooHard { .. } => "too hard to judge",
             Failure::NotLive { .. } => "no progress",
+            Failure::BeyondRepair => "beyond repair",
             Failure::Panic { .. } => "panic",
             Failure::NotRepeatable => "not repeatable",
         }
@@ -144,6 +154,7 @@ impl fmt::Display for Failure {
                 write!(f, "too hard to judge: the calls on {} have too many orders", keys.join(" "))
             }
             Failure::NotLive { what } => write!(f, "no progress: {what}"),
+            Failure::BeyondRepair => write!(f, "faults have taken more than can be made good"),
             Failure::Panic { message } => write!(f, "panic: {message}"),
             Failure::NotRepeatable => {
                 write!(f, "not repeatable: the same scenario gave two different traces")

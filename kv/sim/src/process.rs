@@ -11,6 +11,7 @@ use wal::ErrFs;
 use crate::history::{Answer, Op};
 use crate::network::Place;
 use crate::queue::Micros;
+use crate::scenario::Scenario;
 
 /// Switches and numbers of a program that a seed decides, by name.
 pub type Features = BTreeMap<String, u64>;
@@ -51,6 +52,9 @@ pub trait Process: Sized {
     /// Draws what differs from run to run.
     fn features(rng: &mut SmallRng) -> Features;
 
+    /// Takes out of a scenario what the program does not claim to bear.
+    fn adapt(_scenario: &mut Scenario) {}
+
     /// Starts with what is on the disk.
     ///
     /// # Errors
@@ -84,6 +88,23 @@ pub trait Process: Sized {
     /// The folders of its disk, whose files may rot.
     fn folders() -> &'static [&'static str];
 
+    /// What it holds for a key, whether it may serve it or not.
+    ///
+    /// # Errors
+    /// What cannot be read.
+    fn peek(&self, key: &str) -> Result<Option<String>, String>;
+
+    /// Whether it knows of an entry that it may have acknowledged and cannot read, and has not got
+    /// from another store since.
+    fn lacks_entry(&self) -> bool {
+        false
+    }
+
+    /// Applied entries that its longest log still has.
+    fn log_entries(&self) -> u64 {
+        0
+    }
+
     /// A few words on a message, for pictures.
     fn describe(message: &Self::Message) -> String;
 
@@ -102,6 +123,10 @@ pub struct Output<M> {
     pub work: Vec<Lane>,
     /// What it did that must hold for ever.
     pub facts: Vec<Fact>,
+    /// What it found or did, in words, for pictures.
+    pub notes: Vec<String>,
+    /// What should never happen, and does not stop it.
+    pub alarms: Vec<String>,
     /// It cannot go on: why. The world starts it anew after a while.
     pub stopped: Option<String>,
 }
@@ -113,6 +138,8 @@ impl<M> Default for Output<M> {
             replies: Vec::new(),
             work: Vec::new(),
             facts: Vec::new(),
+            notes: Vec::new(),
+            alarms: Vec::new(),
             stopped: None,
         }
     }

@@ -102,7 +102,7 @@ impl Scenario {
         let duration = [2 * SECOND, 5 * SECOND, 10 * SECOND][rng.random_range(0..3)];
         let slow_disk = [MILLI, 2 * MILLI, 10 * MILLI, 60 * MILLI][rng.random_range(0..4)];
         let slow_apply = [MILLI / 2, MILLI, 20 * MILLI][rng.random_range(0..3)];
-        Scenario {
+        let mut scenario = Scenario {
             clients: clients(rng),
             duration,
             clocks: [(0, 0), (SECOND, 1_000), (SECOND, 50_000)][rng.random_range(0..3)],
@@ -117,7 +117,9 @@ impl Scenario {
             faults: fault::draw(rng, stores, duration),
             minority_stays_away: rng.random_bool(0.3),
             ..Scenario::calm(seed, stores)
-        }
+        };
+        P::adapt(&mut scenario);
+        scenario
     }
 
     /// The clock of a store.
@@ -131,9 +133,10 @@ impl Scenario {
 
 fn clients(rng: &mut SmallRng) -> Clients {
     Clients {
-        count: [1, 2, 4, 8][rng.random_range(0..4)],
+        // More calls at once than this have too many orders to be judged.
+        count: [1, 2, 4, 6][rng.random_range(0..4)],
         keys: [1, 2, 5][rng.random_range(0..3)],
-        think: [MILLI, 20 * MILLI, 100 * MILLI][rng.random_range(0..3)],
+        think: [5 * MILLI, 20 * MILLI, 100 * MILLI][rng.random_range(0..3)],
         timeout: [200 * MILLI, 500 * MILLI, 2 * SECOND][rng.random_range(0..3)],
         mix: [[4, 3, 2, 1, 1], [1, 1, 0, 0, 0], [2, 0, 3, 0, 0], [3, 2, 1, 1, 2]]
             [rng.random_range(0..4)],

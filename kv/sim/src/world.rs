@@ -12,6 +12,7 @@
 
 mod faults;
 mod peace;
+pub(crate) mod script;
 mod stores;
 mod talk;
 
@@ -94,11 +95,17 @@ pub fn run<P: Process>(scenario: &Scenario, keeps_trace: bool) -> Report {
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let failure = match ran {
         Ok(Ok(())) => world.judge(),
+        Ok(Err(Failure::BeyondRepair)) => {
+            world.stats.beyond_repair = 1;
+            world.judge()
+        }
         Ok(Err(failure)) => Some(failure),
         Err(panic) => Some(Failure::Panic { message: message_of(&*panic) }),
     };
     world.stats.entries = world.invariants.applied();
     world.stats.virtual_micros = world.queue.now();
+    let programs = world.stores.values().filter_map(|it| it.program.as_ref());
+    world.stats.log_entries = programs.map(Process::log_entries).max().unwrap_or(0);
     Report {
         failure,
         trace_hash: world.trace.hash(),

@@ -13,7 +13,8 @@ const NAME: &str = "state machine safety";
 pub(super) struct AppliedAlike {
     /// Who first applied an entry of a group, and its term and digest.
     entries: BTreeMap<(u64, u64), (Place, (u64, u64))>,
-    /// Up to where each store has applied each group.
+    /// Up to where each store has applied each group; 0 where nothing is known of a group yet,
+    /// which may begin anywhere.
     applied: BTreeMap<(Place, u64), u64>,
     /// Who first held which state at an index of a group.
     states: BTreeMap<(u64, u64), (Place, u64)>,
@@ -28,7 +29,7 @@ impl AppliedAlike {
         entry: (u64, u64),
     ) -> Result<(), Broken> {
         let before = self.applied.insert((store, group), index);
-        if let Some(before) = before.filter(|before| before + 1 != index) {
+        if let Some(before) = before.filter(|before| *before > 0 && before + 1 != index) {
             let detail = format!("group {group}: store {store} applied {index} after {before}");
             return broken(NAME, detail);
         }

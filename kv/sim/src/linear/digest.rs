@@ -7,6 +7,9 @@ const PRIME: u64 = (1 << 61) - 1;
 /// Any two large numbers below the prime.
 const BASES: [u64; 2] = [0x0b5c_e4d1_a27f_9c35, 0x1d3a_86f0_44e9_7b21];
 
+/// No sums of a value: these are below the prime.
+const UNOBSERVED: [u64; 2] = [u64::MAX; 2];
+
 /// The value of a key, or its absence.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Digest {
@@ -33,8 +36,31 @@ impl Digest {
         Digest { present: true, len: value.len() as u64, sums: BASES.map(sum) }
     }
 
+    /// What stands for every value of a length that nobody observed.
+    pub(super) fn unobserved(len: u64) -> Digest {
+        Digest { present: true, len, sums: UNOBSERVED }
+    }
+
+    /// The value with a byte at its end.
+    pub(super) fn push(self, byte: u8) -> Digest {
+        let sum = |at: usize| (times(self.sums[at], BASES[at]) + u64::from(byte) + 1) % PRIME;
+        Digest { present: true, len: self.len + 1, sums: [sum(0), sum(1)] }
+    }
+
+    /// The digests of the beginnings of a value, by their length.
+    pub(super) fn beginnings(value: &str) -> Vec<Digest> {
+        let mut all = vec![Digest::of(Some(""))];
+        for byte in value.bytes() {
+            all.push(all[all.len() - 1].push(byte));
+        }
+        all
+    }
+
     /// The value with another at its end.
     pub(super) fn append(self, tail: &Tail) -> Digest {
+        if self.sums == UNOBSERVED || tail.digest.sums == UNOBSERVED {
+            return Digest::unobserved(self.len + tail.digest.len);
+        }
         let join =
             |at: usize| (times(self.sums[at], tail.powers[at]) + tail.digest.sums[at]) % PRIME;
         Digest { present: true, len: self.len + tail.digest.len, sums: [join(0), join(1)] }
@@ -51,6 +77,11 @@ impl Tail {
     pub(super) fn of(value: &str) -> Tail {
         let power = |base| value.bytes().fold(1, |power, _| times(power, base));
         Tail { digest: Digest::of(Some(value)), powers: BASES.map(power) }
+    }
+
+    /// What stands for every value of a length that is a part of no observed one.
+    pub(super) fn unobserved(len: u64) -> Tail {
+        Tail { digest: Digest::unobserved(len), powers: [1, 1] }
     }
 }
 
@@ -71,6 +102,7 @@ mod tests {
             let joined = format!("{head}{tail}");
             let digest = Digest::of(Some(head)).append(&Tail::of(tail));
             assert_eq!(digest, Digest::of(Some(&joined)));
+            assert_eq!(Digest::beginnings(&joined)[head.len()], Digest::of(Some(head)));
         }
         assert_eq!(Digest::ABSENT.append(&Tail::of("x")), Digest::of(Some("x")));
     }

@@ -103,6 +103,15 @@ impl Step {
 }
 
 impl Step {
+    /// Whether it may put another value in the place of one, not only at its end.
+    pub(super) fn overwrites(&self, slot: usize) -> bool {
+        match self {
+            Step::Put(values) => values.iter().any(|(its, _)| *its == slot),
+            Step::Delete { slot: its, .. } | Step::Cas { slot: its, .. } => *its == slot,
+            Step::Read(_) | Step::Append { .. } => false,
+        }
+    }
+
     /// The slots it touches, folded into 64 bits: steps whose bits differ touch different keys.
     pub(super) fn slots(&self) -> u64 {
         let bit = |slot: &usize| 1 << (slot % 64);

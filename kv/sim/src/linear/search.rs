@@ -7,15 +7,21 @@
 //! taken must make a difference to the next answered call, since otherwise it could be left out, or
 //! taken later.
 //!
+//! A state is given up where the next read that must come before any overwriting shows a value
+//! that does not begin with it: without that, appends of unknown fate would be tried in all orders.
+//!
 //! The calls taken are known by a sum (exclusive or) of one random number for each, which together
 //! with the state names the place in the search (Lowe, "Testing for linearizability", 2017).
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use super::digest::Digest;
 use super::model::{State, Step};
+use super::observed::Observed;
 use super::part::Part;
 use super::pending::{Memory, Used};
+use crate::history::Answer;
 
 /// How the search ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,11 +37,17 @@ pub(super) enum Outcome {
     Spent,
 }
 
+/// How far to look for the next read.
+const LOOK_AHEAD: usize = 100;
+
 /// Searches the calls of a part, in at most so many steps.
 pub(super) fn search(part: &Part, steps_max: u64) -> Outcome {
     let slots: BTreeMap<&str, usize> =
         part.keys.iter().enumerate().map(|(slot, key)| (key.as_str(), slot)).collect();
+    let observed = Observed::of(&part.calls);
     let mut search = Search {
+        part,
+        observed: &observed,
         line: Line::default(),
         answered: Vec::new(),
         open: Vec::new(),
@@ -57,9 +69,11 @@ pub(super) fn search(part: &Part, steps_max: u64) -> Outcome {
                 marks.push((call.begin, Mark::Begin(at)));
                 marks.push((end, Mark::End(at)));
                 let slots = step.slots();
-                search.answered.push(Answered { step, place, end, slots });
+                let saw = OnceCell::new();
+                search.answered.push(Answered { step, place, end, slots, saw });
             }
             None => {
+                let step = observed.fold_step(step, &call.op);
                 let twin = search.open.iter().rposition(|open| open.step == step);
                 let slots = step.slots();
                 search.joins |= slots.count_ones() > 1;
@@ -79,6 +93,8 @@ struct Answered {
     /// In the history.
     end: usize,
     slots: u64,
+    /// Of a read of one key: what it saw, as the digests of its beginnings.
+    saw: OnceCell<Vec<Digest>>,
 }
 
 struct Open {
@@ -122,7 +138,9 @@ enum Cursor {
     Open { from: usize, before: usize },
 }
 
-struct Search {
+struct Search<'a> {
+    part: &'a Part,
+    observed: &'a Observed<'a>,
     line: Line,
     answered: Vec<Answered>,
     open: Vec<Open>,
@@ -137,7 +155,7 @@ struct Search {
     joins: bool,
 }
 
-impl Search {
+impl Search<'_> {
     fn run(&mut self, steps_max: u64) -> Outcome {
         let mut cursor = Cursor::Line(self.line.first());
         for _ in 0..steps_max {
@@ -174,12 +192,13 @@ impl Search {
     }
 
     fn try_answered(&mut self, link: usize, call: usize) -> Cursor {
-        let Some(next) = self.answered[call].step.apply(&self.state) else {
+        let Some(next) = self.apply(&self.answered[call].step, &self.state) else {
             return Cursor::Line(self.line.after(link));
         };
         let taken = self.taken ^ number(call);
         if !self.is_connected(None, self.answered[call].slots)
             || self.is_idle(&self.answered[call].step, &next)
+            || self.is_doomed(&next)
             || !self.memory.is_new(place(taken, &next), &self.used)
         {
             return Cursor::Line(self.line.after(link));
@@ -198,10 +217,10 @@ impl Search {
             return go_on;
         }
         // An open call that changes nothing need not take effect here.
-        let Some(next) = step.apply(&self.state).filter(|next| *next != self.state) else {
+        let Some(next) = self.apply(step, &self.state).filter(|next| *next != self.state) else {
             return go_on;
         };
-        if self.is_idle(step, &next) {
+        if self.is_idle(step, &next) || self.is_doomed(&next) {
             return go_on;
         }
         self.used.insert(open);
@@ -213,12 +232,17 @@ impl Search {
         Cursor::Line(self.line.first())
     }
 
+    /// Takes a step, if it could have been taken.
+    fn apply(&self, step: &Step, state: &State) -> Option<State> {
+        step.apply(state).map(|next| self.observed.fold(next))
+    }
+
     /// Whether the open call taken last made no difference to this step, so that the way without
     /// it, which is tried too, leads to the same.
     fn is_idle(&self, step: &Step, next: &State) -> bool {
         match self.stack.last() {
             Some(Frame { choice: Choice::Open { .. }, state }) => {
-                step.apply(state).as_ref() == Some(next)
+                self.apply(step, state).as_ref() == Some(next)
             }
             _ => false,
         }
@@ -248,6 +272,51 @@ impl Search {
             link = self.line.after(link);
         }
         false
+    }
+
+    /// Whether a read cannot come out right any more. Only values that the last step changed need
+    /// a look.
+    fn is_doomed(&self, next: &State) -> bool {
+        let changed = |slot: &usize| next[*slot].present && next[*slot] != self.state[*slot];
+        (0..next.len()).filter(changed).any(|slot| match self.next_read(slot) {
+            Some(read) => !self.begins_with(read, next[slot]),
+            None => false,
+        })
+    }
+
+    /// The read of one key that must come before anything that is not yet taken and overwrites it.
+    fn next_read(&self, slot: usize) -> Option<usize> {
+        let mut link = self.line.first();
+        for _ in 0..LOOK_AHEAD {
+            let (at, is_end) = match self.line.mark(link) {
+                Mark::End(usize::MAX) => return None,
+                Mark::Begin(call) => (call, false),
+                Mark::End(call) => (call, true),
+            };
+            let Answered { step, end, .. } = &self.answered[at];
+            if !is_end && step.overwrites(slot) {
+                return None;
+            }
+            if is_end
+                && matches!(step, Step::Read(values) if values.len() == 1 && values[0].0 == slot)
+            {
+                let open = |(number, open): (usize, &Open)| {
+                    open.begin < *end && !self.used.contains(number) && open.step.overwrites(slot)
+                };
+                return (!self.open.iter().enumerate().any(open)).then_some(at);
+            }
+            link = self.line.after(link);
+        }
+        None
+    }
+
+    fn begins_with(&self, read: usize, value: Digest) -> bool {
+        let Answered { place, saw, .. } = &self.answered[read];
+        let saw = saw.get_or_init(|| match &self.part.calls[*place].answer {
+            Some(Answer::Value(Some(value))) => Digest::beginnings(value),
+            _ => Vec::new(),
+        });
+        usize::try_from(value.len).ok().and_then(|len| saw.get(len)) == Some(&value)
     }
 
     fn push(&mut self, choice: Choice, next: State) {

@@ -54,8 +54,21 @@ impl<P: Process> World<'_, P> {
         if now <= end {
             return Ok(());
         }
+        if self.is_beyond_repair() {
+            return Err(Failure::BeyondRepair);
+        }
         let why = self.disagreement().unwrap_or_else(|| "all stores agree".to_owned());
         Err(Failure::NotLive { what: format!("not before time is up: {what}; {why}") })
+    }
+
+    /// Whether more has been lost than a majority can make good: a store that is gone for good may
+    /// have had the only other copy of an entry that a living one has damaged. To wait is right
+    /// then, since the entry may be committed.
+    fn is_beyond_repair(&self) -> bool {
+        let lost = self.stores.values().filter(|it| it.lost).count();
+        let lacks = |it: &super::Store<P>| it.program.as_ref().is_some_and(Process::lacks_entry);
+        let lacking = self.stores.values().filter(|it| lacks(it)).count();
+        lost > 0 && lacking > 0 && lost + lacking > (self.stores.len() - 1) / 2
     }
 
     /// Lets a minority be lost, in some scenarios.

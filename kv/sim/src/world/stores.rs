@@ -3,6 +3,7 @@
 use rand::RngExt;
 
 use super::{Event, World};
+use crate::invariants::Broken;
 use crate::marks::mark;
 use crate::network::Place;
 use crate::outcome::Failure;
@@ -128,7 +129,14 @@ impl<P: Process> World<'_, P> {
             self.crash(store, down);
             return Ok(());
         }
-        let Output { messages, replies, work, facts, stopped } = output;
+        let Output { messages, replies, work, facts, notes, alarms, stopped } = output;
+        for note in notes {
+            self.note(store, false, || note);
+        }
+        if let Some(alarm) = alarms.into_iter().next() {
+            let detail = format!("store {store}: {alarm}");
+            return Err(Broken { name: "no alarm", detail }.into());
+        }
         for fact in facts {
             self.remember(store, fact.deed);
             self.invariants.check(store, fact)?;

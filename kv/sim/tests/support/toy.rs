@@ -350,6 +350,10 @@ impl Process for Toy {
         Ok(vec![State { group: 1, applied: self.applied, digest }])
     }
 
+    fn peek(&self, key: &str) -> Result<Option<String>, String> {
+        Ok(self.machine.0.get(key).cloned())
+    }
+
     fn describe(message: &Message) -> String {
         let body = format!("{:?}", message.body);
         body.chars().take(60).collect()

@@ -1,47 +1,102 @@
-//! Judges a history: `tinykv-sim check HISTORY`.
+//! Searches for failures of a simulated cluster, and replays them.
+//!
+//! ```text
+//! tinykv-sim --seeds 10000              a campaign: seeds 0 to 9999
+//! tinykv-sim --seed 42                  one seed again
+//! tinykv-sim --scenario FILE            a scenario from a failure bundle again
+//! tinykv-sim check HISTORY              judges a history in JSON lines
+//! ```
+//!
+//! With the feature `mutants`, `--mutant NAME` switches a known bug on, and `--mutants` counts for
+//! each how many seeds it takes to find it.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a command-line program")]
 
-use std::fs::File;
-use std::io::BufReader;
+mod bundle;
+mod campaign;
+mod check;
+#[cfg(feature = "mutants")]
+mod mutants;
+
 use std::process::ExitCode;
 
-use tinykv_sim::history::History;
-use tinykv_sim::linear::{Options, Verdict, check};
+/// What the command line asked for.
+#[derive(Clone, Debug)]
+struct Arguments {
+    /// How many seeds, from which one on.
+    seeds: u64,
+    first: u64,
+    /// One seed, to be looked at.
+    seed: Option<u64>,
+    scenario: Option<String>,
+    mutant: Option<&'static str>,
+    mutants: bool,
+    /// How many seeds run at the same time.
+    jobs: usize,
+    /// Where a failure bundle goes.
+    out: String,
+    /// Demand that all marks were left.
+    marks: bool,
+}
+
+const USAGE: &str = "usage: tinykv-sim [--seeds N] [--first SEED] [--jobs N] [--marks]
+       tinykv-sim --seed SEED | --scenario FILE
+       tinykv-sim check HISTORY
+options: --out FOLDER   where failure bundles go (target/sim)
+         --mutant NAME  with the feature `mutants`: switch a known bug on
+         --mutants      with the feature `mutants`: find each known bug, and count the seeds";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    let [command, path] = &words[..] else {
-        eprintln!("usage: tinykv-sim check HISTORY");
+    if let [command, path] = &words[..]
+        && command == "check"
+    {
+        return check::check(path);
+    }
+    let Some(arguments) = parse(words.into_iter()) else {
+        eprintln!("{USAGE}");
         return ExitCode::FAILURE;
     };
-    if command != "check" {
-        eprintln!("`{command}` is no command; there is `check HISTORY`");
+    if arguments.mutants {
+        #[cfg(feature = "mutants")]
+        return mutants::find_all(&arguments);
+    }
+    if (arguments.mutant.is_some() || arguments.mutants) && !cfg!(feature = "mutants") {
+        eprintln!("build with --features mutants for that");
         return ExitCode::FAILURE;
     }
-    let calls = File::open(path)
-        .map_err(|error| error.to_string())
-        .and_then(|file| History::read(BufReader::new(file)).map_err(|error| error.to_string()))
-        .and_then(|history| history.calls().map_err(|error| error.to_string()));
-    match calls.map(|calls| check(&calls, Options::default())) {
-        Ok(Verdict::Linearizable) => {
-            println!("linearizable");
-            ExitCode::SUCCESS
-        }
-        Ok(Verdict::Violation(violation)) => {
-            println!("not linearizable: keys {}", violation.keys.join(" "));
-            for call in &violation.calls {
-                let answer = call.answer.as_ref().map_or("?".to_owned(), |it| it.short());
-                println!("  call {}: {} -> {answer}", call.id, call.op.short());
-            }
-            ExitCode::FAILURE
-        }
-        Ok(Verdict::Unknown { keys }) => {
-            println!("unknown: too many orders for keys {}", keys.join(" "));
-            ExitCode::FAILURE
-        }
-        Err(error) => {
-            eprintln!("{path}: {error}");
-            ExitCode::FAILURE
+    let search = || match (&arguments.scenario, arguments.seed) {
+        (Some(path), _) => campaign::replay_file(&arguments, path),
+        (None, Some(seed)) => campaign::replay_seed(&arguments, seed),
+        (None, None) => campaign::search(&arguments),
+    };
+    search()
+}
+
+fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
+    let mut arguments = Arguments {
+        seeds: 1000,
+        first: 0,
+        seed: None,
+        scenario: None,
+        mutant: None,
+        mutants: false,
+        jobs: std::thread::available_parallelism().map_or(1, usize::from),
+        out: "target/sim".to_owned(),
+        marks: false,
+    };
+    while let Some(word) = words.next() {
+        match word.as_str() {
+            "--marks" => arguments.marks = true,
+            "--mutants" => arguments.mutants = true,
+            "--seeds" => arguments.seeds = words.next()?.parse().ok()?,
+            "--first" => arguments.first = words.next()?.parse().ok()?,
+            "--seed" => arguments.seed = Some(words.next()?.parse().ok()?),
+            "--jobs" => arguments.jobs = words.next()?.parse().ok().filter(|jobs| *jobs > 0)?,
+            "--scenario" => arguments.scenario = Some(words.next()?),
+            "--mutant" => arguments.mutant = Some(words.next()?.leak()),
+            "--out" => arguments.out = words.next()?,
+            _ => return None,
         }
     }
+    Some(arguments)
 }

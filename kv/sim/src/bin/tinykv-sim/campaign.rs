@@ -1,0 +1,160 @@
+//! Many seeds, or one again.
+
+use std::collections::BTreeSet;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use tinykv_sim::marks;
+use tinykv_sim::outcome::{Failure, Report, Stats};
+use tinykv_sim::run;
+use tinykv_sim::scenario::Scenario;
+use tinykv_sim::store::Store;
+
+use crate::{Arguments, bundle};
+
+/// Of how many seeds one is run twice, to see that it repeats itself.
+const TWICE: u64 = 50;
+
+/// What a campaign has found so far.
+#[derive(Default)]
+struct Found {
+    stats: Stats,
+    marks: BTreeSet<&'static str>,
+    /// The failure of the lowest seed.
+    failed: Option<(u64, Failure)>,
+}
+
+/// Runs a scenario with the bug that was asked for.
+pub(crate) fn run_with(mutant: Option<&'static str>, scenario: &Scenario, keeps: bool) -> Report {
+    #[cfg(feature = "mutants")]
+    if let Some(name) = mutant {
+        return mutant::with(name, || run::<Store>(scenario, keeps));
+    }
+    let _ = mutant;
+    run::<Store>(scenario, keeps)
+}
+
+/// Searches seeds until one fails.
+pub(crate) fn search(arguments: &Arguments) -> ExitCode {
+    let started = Instant::now();
+    let next = AtomicU64::new(arguments.first);
+    let end = arguments.first + arguments.seeds;
+    let stop = AtomicBool::new(false);
+    let found = Mutex::new(Found::default());
+    let work = || {
+        while !stop.load(Ordering::Relaxed) {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= end {
+                return;
+            }
+            let report = one(arguments, seed);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            found.stats.add(&report.stats);
+            found.marks.extend(report.marks);
+            if let Some(failure) = report.failure {
+                stop.store(true, Ordering::Relaxed);
+                if found.failed.as_ref().is_none_or(|(first, _)| seed < *first) {
+                    found.failed = Some((seed, failure));
+                }
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
+    });
+    let found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    if let Some((seed, failure)) = found.failed {
+        let scenario = Scenario::draw::<Store>(seed);
+        return fails(arguments, &scenario, &failure);
+    }
+    tell(arguments.seeds, &found.stats, started.elapsed().as_secs_f64());
+    let missing: Vec<_> = marks::ALL.iter().filter(|mark| !found.marks.contains(**mark)).collect();
+    for mark in &missing {
+        println!("never: {mark}");
+    }
+    match arguments.marks && !missing.is_empty() {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// One seed; now and then twice, since a run that does not repeat itself is worth nothing.
+fn one(arguments: &Arguments, seed: u64) -> Report {
+    let scenario = Scenario::draw::<Store>(seed);
+    let mut report = run_with(arguments.mutant, &scenario, false);
+    if seed.is_multiple_of(TWICE) && report.failure.is_none() {
+        let again = run_with(arguments.mutant, &scenario, true);
+        if again.trace_hash != report.trace_hash {
+            report.failure = Some(Failure::NotRepeatable);
+        }
+    }
+    report
+}
+
+fn tell(seeds: u64, stats: &Stats, seconds: f64) {
+    println!(
+        "{seeds} seeds, {} faults, {} crashes, {} elections, {} calls ({} answered), {} entries, \
+         {} messages, {} beyond repair, no violation",
+        stats.faults,
+        stats.crashes,
+        stats.elections,
+        stats.calls,
+        stats.answered,
+        stats.entries,
+        stats.messages,
+        stats.beyond_repair
+    );
+    println!(
+        "{seconds:.1} s: {:.0} seeds and {:.0} faults a minute, {:.0} times as fast as real time",
+        seeds as f64 * 60.0 / seconds,
+        stats.faults as f64 * 60.0 / seconds,
+        stats.virtual_micros as f64 / 1e6 / seconds
+    );
+}
+
+/// Tells how a scenario fails, and writes a bundle.
+fn fails(arguments: &Arguments, scenario: &Scenario, failure: &Failure) -> ExitCode {
+    println!("seed {} fails: {failure}", scenario.seed);
+    let mutant = arguments.mutant.map_or(String::new(), |name| format!(" --mutant {name}"));
+    let features = if arguments.mutant.is_some() { " --features mutants" } else { "" };
+    println!("replay: cargo run -p tinykv-sim{features} -- --seed {}{mutant}", scenario.seed);
+    match bundle::write(arguments, scenario, failure) {
+        Ok(folder) => println!("see {folder}"),
+        Err(error) => eprintln!("the failure bundle cannot be written: {error}"),
+    }
+    ExitCode::FAILURE
+}
+
+/// Runs a seed again.
+pub(crate) fn replay_seed(arguments: &Arguments, seed: u64) -> ExitCode {
+    replay(arguments, &Scenario::draw::<Store>(seed))
+}
+
+/// Runs a scenario again that was written to a file.
+pub(crate) fn replay_file(arguments: &Arguments, path: &str) -> ExitCode {
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let scenario =
+        text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    match scenario {
+        Ok(scenario) => replay(arguments, &scenario),
+        Err(error) => {
+            eprintln!("{path}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn replay(arguments: &Arguments, scenario: &Scenario) -> ExitCode {
+    let report = run_with(arguments.mutant, scenario, false);
+    println!("trace hash {:016x}", report.trace_hash);
+    println!("{:?}", report.stats);
+    match report.failure {
+        Some(failure) => fails(arguments, scenario, &failure),
+        None => {
+            println!("no violation");
+            ExitCode::SUCCESS
+        }
+    }
+}
