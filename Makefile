@@ -4,12 +4,14 @@ CARGO ?= cargo
 # More arguments for `make run` and `make test`, as in: make run ARGS='--engine memory'
 ARGS ?=
 
-# RocksDB's bindings are made by bindgen, which loads libclang.
-NEEDS_LIBCLANG = test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || \
-  { echo 'RocksDB needs libclang: apt-get install libclang-dev'; exit 1; }
+# What cargo needs to build with RocksDB: bindgen loads libclang to make the bindings, and the
+# library is compiled once, for all profiles (minutes).
+WITH_ROCKSDB = { test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || \
+  { echo 'RocksDB needs libclang: apt-get install libclang-dev'; exit 1; }; } && \
+  dir=$$(kv/engine/native/rocksdb.sh) && ROCKSDB_STATIC=1 ROCKSDB_LIB_DIR="$$dir"
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test bench bench-full bench-micro bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
+.PHONY: help run cluster test bench bench-full bench-limit bench-micro bench-pools bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -19,8 +21,7 @@ help: ## list the targets
 
 run: ## build and start a store in ./data (ENGINE=memory|rocksdb, ARGS='--sync interval' and the like)
 ifeq ($(ENGINE),rocksdb)
-	@$(NEEDS_LIBCLANG)
-	$(CARGO) run --release --package tinykv-server --features rocksdb -- --path data --engine rocksdb $(ARGS)
+	$(WITH_ROCKSDB) $(CARGO) run --release --package tinykv-server --features rocksdb -- --path data --engine rocksdb $(ARGS)
 else
 	$(CARGO) run --release --package tinykv-server -- --path data $(if $(ENGINE),--engine $(ENGINE)) $(ARGS)
 endif
@@ -49,20 +50,28 @@ bench-wal: ## the write-ahead log beside raft-engine on this disk (ARGS='--dir /
 	$(CARGO) run --release --manifest-path kv/wal/bench/Cargo.toml --target-dir target/wal-bench -- $(ARGS)
 
 bench: ## compare storage backends, in minutes (ARGS='--backends bitcask,rocksdb' and the like)
-	@$(NEEDS_LIBCLANG)
-	$(CARGO) run --release --package tinykv-bench -- run $(ARGS)
+	$(WITH_ROCKSDB) $(CARGO) run --release --package tinykv-bench -- run $(ARGS)
 
 bench-full: ## the same with a million keys and five rounds, in hours
-	@$(NEEDS_LIBCLANG)
-	$(CARGO) run --release --package tinykv-bench -- run --full $(ARGS)
+	$(WITH_ROCKSDB) $(CARGO) run --release --package tinykv-bench -- run --full $(ARGS)
 
-bench-micro: ## run the benchmarks of single functions (criterion)
-	$(CARGO) bench $(ARGS)
+bench-limit: ## what each backend does when its keys no longer fit in memory (ARGS='--memory-mib 512' and the like)
+	$(WITH_ROCKSDB) $(CARGO) run --release --package tinykv-bench -- limit $(ARGS)
 
-test-rocksdb: ## run the tests of RocksDB as an engine, and of all backends of the bench
-	@$(NEEDS_LIBCLANG)
-	$(CARGO) test --release --package tinykv-engine --features rocksdb --test rocksdb $(ARGS)
-	$(CARGO) test --release --package tinykv-bench $(ARGS)
+bench-micro: ## single calls, as criterion measures them (ARGS="-- 'get hit'" and the like)
+	$(WITH_ROCKSDB) $(CARGO) bench --package tinykv-engine --bench engine --package tinykv-bench --bench backends $(ARGS)
+
+bench-pools: ## one server thread against several, and the pools of threads for reads (RUNS=9 SIZE=1024 and the like)
+	$(CARGO) build --release --package tinykv-server --package tinykv-client
+	kv/server/bench/pools.sh
+
+# All suites of the server that need no other programs; one build for all crates.
+SERVER_SUITES := $(patsubst kv/server/tests/%.rs,--test %,$(filter-out %/interop_differential.rs %/interop_programs.rs,$(wildcard kv/server/tests/*.rs)))
+
+test-rocksdb: ## the suites of engines and of the server on RocksDB, and those of the bench
+	$(WITH_ROCKSDB) TEST_ENGINE=rocksdb $(CARGO) test --features tinykv-engine/rocksdb,tinykv-server/rocksdb \
+	  --package tinykv-engine --package tinykv-server --package tinykv-bench \
+	  --test rocksdb --test conformance --test run $(SERVER_SUITES) $(ARGS)
 
 check: fmt-check clippy docs-check tidy test ## all that a change must pass; writes nothing but the build folder
 

@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use ::rocksdb::statistics::Ticker;
+use ::rocksdb::statistics::{Histogram, Ticker};
 use ::rocksdb::{
     ColumnFamily, CompactOptions, DB, ErrorKind, FlushOptions, ReadOptions, ReadTier, WriteBatch,
     WriteOptions,
@@ -252,6 +252,7 @@ impl Engine for RocksDb {
     fn stats(&self) -> Stats {
         let shared = &self.shared;
         let ticker = |ticker| shared.statistics.get_ticker_count(ticker);
+        let count = |histogram| shared.statistics.get_histogram_data(histogram).count();
         let sum = |name: &str| Cf::ALL.iter().map(|cf| shared.property(*cf, name)).sum::<u64>();
         let live = sum("rocksdb.estimate-live-data-size");
         let files = sum("rocksdb.total-sst-files-size");
@@ -276,6 +277,8 @@ impl Engine for RocksDb {
             ("block_cache_misses", ticker(Ticker::BlockCacheMiss)),
             ("bloom_filter_useful", ticker(Ticker::BloomFilterUseful)),
             ("memtable_hits", ticker(Ticker::MemtableHit)),
+            ("flushes", count(Histogram::FlushTime)),
+            ("compactions", count(Histogram::CompactionTime)),
             ("compaction_read_bytes", ticker(Ticker::CompactReadBytes)),
             ("compaction_write_bytes", ticker(Ticker::CompactWriteBytes)),
             ("stall_micros", ticker(Ticker::StallMicros)),
