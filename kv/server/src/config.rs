@@ -81,7 +81,8 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = values::size("0", "1TiB"))]
     pub cache_size: Size,
 
-    /// A data file is begun anew when it would grow beyond this.
+    /// A data file is begun anew when it would grow beyond this (RocksDB: the size of a memtable,
+    /// between 1MiB and 64MiB).
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size("4KiB", "2GiB"))]
     pub segment_size: Size,
 

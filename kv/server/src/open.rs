@@ -33,9 +33,11 @@ pub(crate) fn open(config: &Config) -> engine::Result<Arc<dyn Engine>> {
 fn open_memory(path: &Path) -> engine::Result<Arc<dyn Engine>> {
     let format = path.join("FORMAT");
     if format.exists() {
+        let text = std::fs::read_to_string(&format).unwrap_or_default();
+        let found = text.lines().find_map(|line| line.strip_prefix("engine "));
         return Err(engine::Error::WrongEngine {
             folder: path.to_owned(),
-            found: "bitcask".into(),
+            found: found.unwrap_or("unknown").to_owned(),
             wanted: "memory".into(),
         });
     }
@@ -46,8 +48,15 @@ fn open_memory(path: &Path) -> engine::Result<Arc<dyn Engine>> {
 fn open_rocksdb(config: &Config) -> engine::Result<Arc<dyn Engine>> {
     use engine::rocksdb::{Options, RocksDb};
 
-    let bytes = usize::try_from(config.cache_size.0).unwrap_or(usize::MAX);
-    let options = Options { block_cache_bytes: bytes, ..Options::default() };
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    let defaults = Options::default();
+    let options = Options {
+        block_cache_bytes: bytes(config.cache_size.0),
+        // What a segment is to bitcask, a memtable is to RocksDB: what becomes one file.
+        write_buffer_bytes: bytes(config.segment_size.0)
+            .clamp(1 << 20, defaults.write_buffer_bytes),
+        ..defaults
+    };
     Ok(Arc::new(RocksDb::open(&config.path, &options)?))
 }
 

@@ -1,4 +1,4 @@
-//! Running the real `tinykv-server` for tests.
+//! Running the real `tinykv-server` for tests, with the engine that `TEST_ENGINE` names.
 
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
@@ -20,11 +20,18 @@ pub(crate) fn command(path: &Path, flags: &[&str]) -> Command {
         .arg("--path")
         .arg(path)
         .args(flags)
+        .args(engine(flags))
         .env_remove("TINYKV_LOG")
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// The flag of the engine under test; none if the flags name one, or `TEST_ENGINE` does not.
+fn engine(flags: &[&str]) -> Option<String> {
+    let chosen = flags.iter().any(|flag| flag.starts_with("--engine"));
+    std::env::var("TEST_ENGINE").ok().filter(|_| !chosen).map(|name| format!("--engine={name}"))
 }
 
 #[allow(dead_code, reason = "not every suite needs every helper")]
