@@ -1,6 +1,6 @@
 //! The storage backends under comparison: the one list that a new backend joins.
 //!
-//! A backend is a file in `backends/` with a type that implements [`engine::Engine`], and one line
+//! A backend is a file in `backend/` with a type that implements [`engine::Engine`], and one line
 //! in [`all`].
 
 use std::ops::Bound;
@@ -33,6 +33,27 @@ pub struct Settings {
 /// Opens a backend's store in a folder.
 type Open = fn(&Path, Settings) -> anyhow::Result<Arc<dyn Engine>>;
 
+/// Something that a backend cannot promise of what the others do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caveat {
+    /// Whether it matters only for writes that nobody waits for: at `interval` and `none`.
+    pub unsynced_only: bool,
+    /// What it is.
+    pub text: &'static str,
+}
+
+impl Caveat {
+    /// One that always matters.
+    const fn always(text: &'static str) -> Caveat {
+        Caveat { unsynced_only: false, text }
+    }
+
+    /// One of writes at `interval` and `none`.
+    const fn unsynced(text: &'static str) -> Caveat {
+        Caveat { unsynced_only: true, text }
+    }
+}
+
 /// One storage backend.
 #[derive(Clone, Copy, Debug)]
 pub struct Backend {
@@ -41,11 +62,20 @@ pub struct Backend {
     /// The structure that it keeps data in.
     pub family: &'static str,
     /// What it cannot promise of what the others do; it stands beside its bars.
-    pub caveat: Option<&'static str>,
+    pub caveats: &'static [Caveat],
     /// Whether its data survives the process.
     pub persistent: bool,
     /// Opens it.
     pub open: Open,
+}
+
+impl Backend {
+    /// What it cannot promise that matters in a comparison at a level; none is one of reads.
+    pub fn caveats_at(&self, level: Option<Level>) -> impl Iterator<Item = &'static str> + use<> {
+        let unsynced = matches!(level, Some(Level::Interval | Level::None));
+        let matter = move |caveat: &&Caveat| unsynced || !caveat.unsynced_only;
+        self.caveats.iter().filter(matter).map(|caveat| caveat.text)
+    }
 }
 
 /// Every backend, in the order of the tables.

@@ -6,6 +6,7 @@
 pub mod backend;
 pub mod keys;
 pub mod level;
+pub mod limit;
 pub mod measurement;
 pub mod process;
 pub mod report;

@@ -9,8 +9,8 @@ use clap::{Args, Parser, Subcommand};
 use tinykv_bench::backend::{self, Backend};
 use tinykv_bench::level::Level;
 use tinykv_bench::scale::Scale;
-use tinykv_bench::script::{Bench, Script};
-use tinykv_bench::{report, run};
+use tinykv_bench::script::{Bench, Make, Script};
+use tinykv_bench::{limit, report, run};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Compares storage backends under equal durability")]
@@ -31,6 +31,8 @@ enum Command {
         #[arg(long, default_value = "target/bench-report")]
         out: PathBuf,
     },
+    /// Sets keys under a limit of memory, until they no longer fit.
+    Limit(limit::Options),
     /// Lists the backends, and what each cannot promise.
     List,
     /// Runs one script on one store, and prints what it found as JSON (used by `run`).
@@ -45,14 +47,23 @@ enum Command {
         #[arg(long)]
         seed: u64,
     },
-    /// Makes a full store and prints `loaded` (used by the scripts that open one).
+    /// One store under a limit of memory (used by `limit`).
     #[command(hide = true)]
-    Load {
+    Limited {
+        #[command(flatten)]
+        limited: limit::Limited,
+        #[arg(long, value_parser = ["set", "open"])]
+        action: String,
+    },
+    /// Makes a store and prints `made` (used by the scripts that open one).
+    #[command(hide = true)]
+    Make {
         #[command(flatten)]
         store: Store,
-        /// Waits to be killed instead of closing the store.
         #[arg(long)]
-        wait: bool,
+        level: Level,
+        #[arg(long)]
+        what: Make,
     },
 }
 
@@ -83,11 +94,15 @@ fn main() -> Result<()> {
                 .with_context(|| format!("cannot read {}", results.display()))?;
             report::write(&serde_json::from_str(&text)?, &out)
         }
+        Command::Limit(options) => limit::run(&options),
+        Command::Limited { limited, action } if action == "open" => limited.open_and_read(),
+        Command::Limited { limited, .. } => limited.set(),
         Command::List => {
             let mut out = stdout().lock();
             for backend in backend::all() {
-                let caveat = backend.caveat.unwrap_or("");
-                writeln!(out, "{:10} {:22} {caveat}", backend.name, backend.family)?;
+                let caveats: Vec<_> = backend.caveats.iter().map(|caveat| caveat.text).collect();
+                let caveats = caveats.join("; ");
+                writeln!(out, "{:10} {:22} {caveats}", backend.name, backend.family)?;
             }
             Ok(())
         }
@@ -96,9 +111,6 @@ fn main() -> Result<()> {
             writeln!(stdout(), "{}", serde_json::to_string(&found)?)?;
             Ok(())
         }
-        Command::Load { store, wait } => {
-            store.bench(Level::Interval, 1).load_and_say(wait)?;
-            Ok(())
-        }
+        Command::Make { store, level, what } => store.bench(level, 1).make(what),
     }
 }

@@ -20,9 +20,11 @@ pub struct Measurement {
     pub level: Option<Level>,
     /// Bytes of a value.
     pub value_bytes: usize,
+    /// In which round, from 0.
+    pub round: u32,
     /// The figure.
     pub figure: f64,
-    /// Its unit: `ops/s`, `bytes`, `s`, `us`, `x`.
+    /// Its unit.
     pub unit: Unit,
     /// How long single operations took, where that was taken.
     pub latency: Option<Latency>,
@@ -42,6 +44,8 @@ pub enum Unit {
     Bytes,
     /// Times the bytes of the user's keys and values: less is better.
     Times,
+    /// Things that were lost: less is better.
+    Count,
 }
 
 impl Unit {

@@ -16,6 +16,9 @@ use crate::level::Level;
 use crate::measurement::{Latency, Measurement, Unit};
 use crate::scale::Scale;
 
+/// The backend that the others are compared with.
+const OURS: &str = "bitcask";
+
 /// All that a run found, and on what.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Results {
@@ -64,12 +67,15 @@ struct Group {
 struct Cell {
     figure: f64,
     latency: Option<Latency>,
+    /// How far bitcask is ahead: the median of the ratios of each round, since what disturbs a
+    /// round disturbs both.
+    ratio: Option<f64>,
 }
 
 impl Group {
     fn title(&self) -> String {
-        let level = self.level.map_or("reads only", Level::name);
-        format!("{}, {} B values, durability: {level}", self.question, self.value_bytes)
+        let level = self.level.map(|level| format!(", durability {}", level.name()));
+        format!("{}, {} B values{}", self.question, self.value_bytes, level.unwrap_or_default())
     }
 
     /// A name that a file may have.
@@ -77,6 +83,11 @@ impl Group {
         let level = self.level.map_or("reads", Level::name);
         let name = format!("{} {} {level}", self.question, self.value_bytes);
         name.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+    }
+
+    /// What a backend cannot promise that matters here.
+    fn caveats(&self, name: &str) -> Vec<&'static str> {
+        backend::named(name).map_or_else(Vec::new, |it| it.caveats_at(self.level).collect())
     }
 
     fn cell(&self, variant: &str, backend: &'static str) -> Option<Cell> {
@@ -115,14 +126,19 @@ fn groups(results: &Results) -> Vec<Group> {
         }
         if !group.backends.contains(&backend.name) {
             group.backends.push(backend.name);
+            let all: Vec<_> = backend::all().iter().map(|backend| backend.name).collect();
+            group.backends.sort_by_key(|name| all.iter().position(|it| it == name));
         }
         figures
             .entry((place, found.variant.clone(), backend.name))
             .or_default()
             .push(found.clone());
     }
-    for ((place, variant, backend), rounds) in figures {
-        groups[place].cells.insert((variant, backend), median(rounds));
+    for ((place, variant, backend), rounds) in &figures {
+        let ours = figures.get(&(*place, variant.clone(), OURS)).filter(|_| *backend != OURS);
+        let ratio = ours.and_then(|ours| median_ratio(ours, rounds, groups[*place].unit));
+        let cell = Cell { ratio, ..median(rounds.clone()) };
+        groups[*place].cells.insert((variant.clone(), backend), cell);
     }
     groups
 }
@@ -130,7 +146,22 @@ fn groups(results: &Results) -> Vec<Group> {
 fn median(mut rounds: Vec<Measurement>) -> Cell {
     rounds.sort_by(|a, b| a.figure.total_cmp(&b.figure));
     let middle = &rounds[rounds.len() / 2];
-    Cell { figure: middle.figure, latency: middle.latency }
+    Cell { figure: middle.figure, latency: middle.latency, ratio: None }
+}
+
+/// How far ours is ahead of theirs, if neither has a zero.
+fn median_ratio(ours: &[Measurement], theirs: &[Measurement], unit: Unit) -> Option<f64> {
+    let mut ratios: Vec<f64> = ours
+        .iter()
+        .filter_map(|ours| {
+            let theirs = theirs.iter().find(|theirs| theirs.round == ours.round)?;
+            let ratio = ours.figure / theirs.figure;
+            Some(if unit.more_is_better() { ratio } else { ratio.recip() })
+        })
+        .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
+        .collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied()
 }
 
 /// Writes `results.json`, `tables.txt`, a chart a comparison and `index.html` into a folder, and
@@ -170,5 +201,6 @@ fn human(figure: f64, unit: Unit) -> String {
         Unit::Micros => format!("{figure:.1} us"),
         Unit::Bytes => format!("{:.0} MiB", figure / f64::from(1 << 20)),
         Unit::Times => format!("{figure:.2} x"),
+        Unit::Count => format!("{figure:.0}"),
     }
 }

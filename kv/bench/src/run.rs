@@ -36,6 +36,9 @@ pub struct Options {
     /// How many keys the data set has.
     #[arg(long)]
     keys: Option<u64>,
+    /// How long a question without a natural end runs, in milliseconds.
+    #[arg(long)]
+    duration_ms: Option<u64>,
     /// Where the stores are made (on the disk under test).
     #[arg(long, default_value = "target/bench-data")]
     data: PathBuf,
@@ -69,7 +72,7 @@ pub fn run(options: &Options) -> Result<()> {
 
     let mut found = Vec::new();
     for round in 0..scale.rounds {
-        for job in &jobs {
+        for job in &turns(&jobs, round as usize) {
             bar.set_message(format!(
                 "{} {:?} {} {} B",
                 job.backend.name,
@@ -85,12 +88,26 @@ pub fn run(options: &Options) -> Result<()> {
     report::write(&Results::new(scale, found), &options.out)
 }
 
+/// The jobs of a round: each round another backend goes first.
+fn turns(jobs: &[Job], round: usize) -> Vec<Job> {
+    let same =
+        |a: &Job, b: &Job| (a.script, a.level, a.value_bytes) == (b.script, b.level, b.value_bytes);
+    let mut out = Vec::with_capacity(jobs.len());
+    for compared in jobs.chunk_by(same) {
+        let (last, first) = compared.split_at(round % compared.len());
+        out.extend(first.iter().chain(last).copied());
+    }
+    out
+}
+
 impl Options {
     fn scale(&self) -> Scale {
         let mut scale = if self.full { Scale::full() } else { Scale::short() };
         scale.rounds = self.rounds.unwrap_or(scale.rounds).max(1);
         // A scan of a thousand keys must fit.
         scale.keys = self.keys.unwrap_or(scale.keys).max(2_000);
+        scale.synced_keys = scale.synced_keys.min(scale.keys / 10);
+        scale.duration = self.duration_ms.map_or(scale.duration, Duration::from_millis);
         scale
     }
 

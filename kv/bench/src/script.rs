@@ -5,12 +5,14 @@
 
 mod deletes;
 mod fill;
+mod kill;
+mod maker;
+mod memory;
 mod reads;
 mod reopen;
 mod stall;
 mod writers;
 
-use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +21,8 @@ use bytes::Bytes;
 use clap::ValueEnum;
 use engine::{Batch, Cf, Durability, Engine};
 use serde::{Deserialize, Serialize};
+
+pub use maker::Make;
 
 use crate::backend::{Backend, Settings};
 use crate::keys;
@@ -50,6 +54,10 @@ pub enum Script {
     ReopenClean,
     /// Makes a store and is killed; then opens it.
     ReopenKilled,
+    /// Writes and is killed at once; counts the writes that are lost.
+    Kill,
+    /// Opens a full store with a small cache, and reads; how much memory that takes.
+    Memory,
 }
 
 /// What a script runs on.
@@ -87,6 +95,8 @@ impl Script {
             Script::Stall => stall::run(&mut bench)?,
             Script::ReopenClean => reopen::run(&mut bench, reopen::End::Clean)?,
             Script::ReopenKilled => reopen::run(&mut bench, reopen::End::Killed)?,
+            Script::Kill => kill::run(&mut bench)?,
+            Script::Memory => memory::run(&mut bench)?,
         }
         Ok(bench.found)
     }
@@ -94,7 +104,7 @@ impl Script {
     /// The levels of durability at which it makes sense.
     pub fn levels(self) -> &'static [Level] {
         match self {
-            Script::FillSequential | Script::FillRandom => &Level::ALL,
+            Script::FillSequential | Script::FillRandom | Script::Kill => &Level::ALL,
             Script::FillBatches => &[Level::PerBatch, Level::Interval, Level::None],
             Script::Writers => &[Level::PerWrite, Level::Interval],
             // Reads do not depend on it; the mixed loads and overwrites write at `interval`.
@@ -103,13 +113,14 @@ impl Script {
             | Script::Deletes
             | Script::Stall
             | Script::ReopenClean
-            | Script::ReopenKilled => &[Level::Interval],
+            | Script::ReopenKilled
+            | Script::Memory => &[Level::Interval],
         }
     }
 
     /// Whether it asks something that only a store on a disk can answer.
     pub fn needs_disk(self) -> bool {
-        matches!(self, Script::ReopenClean | Script::ReopenKilled)
+        matches!(self, Script::ReopenClean | Script::ReopenKilled | Script::Kill | Script::Memory)
     }
 }
 
@@ -163,24 +174,6 @@ impl Bench {
         Ok(())
     }
 
-    /// Makes a full store, says so on standard output, and closes it; or waits to be killed.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn load_and_say(&self, wait: bool) -> Result<()> {
-        let engine = self.open()?;
-        self.load(&*engine)?;
-        if !wait {
-            drop(engine);
-        }
-        writeln!(std::io::stdout(), "{}", reopen::LOADED)?;
-        if wait {
-            // Ends when the other process kills this one, or is gone itself.
-            std::io::stdin().read_to_end(&mut Vec::new())?;
-        }
-        Ok(())
-    }
-
     /// Reads a key that is there, and checks the value.
     fn read(&self, engine: &dyn Engine, number: u64) -> Result<()> {
         let value = engine.get(Cf::Default, &keys::key(number))?;
@@ -216,6 +209,8 @@ impl Bench {
         latency: Option<Latency>,
     ) {
         self.found.push(Measurement {
+            // A round's seed is its number, from 1.
+            round: u32::try_from(self.seed).unwrap_or(u32::MAX).saturating_sub(1),
             question: question.to_owned(),
             variant: variant.to_owned(),
             backend: self.backend.name.to_owned(),

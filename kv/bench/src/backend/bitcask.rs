@@ -7,12 +7,12 @@ use engine::Engine;
 use engine::bitcask::{self, Options};
 use wal::RealFs;
 
-use super::{Backend, Settings};
+use super::{Backend, Caveat, Settings};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "bitcask",
     family: "hash log",
-    caveat: Some("all keys are kept in memory"),
+    caveats: &[Caveat::always("all keys are kept in memory")],
     persistent: true,
     open,
 };

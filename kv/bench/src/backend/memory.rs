@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use engine::{Engine, Memory};
 
-use super::{Backend, Settings};
+use super::{Backend, Caveat, Settings};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "memory",
     family: "ordered map in memory",
-    caveat: Some("nothing survives the process, at any level"),
+    caveats: &[Caveat::always("nothing survives the process, at any level")],
     persistent: false,
     open,
 };

@@ -16,12 +16,15 @@ use engine::{
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 
 use super::periodic::Periodic;
-use super::{Backend, Settings, bounds, other};
+use super::{Backend, Caveat, Settings, bounds, other};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "redb",
     family: "B-tree",
-    caveat: Some("one write transaction at a time: concurrent writers do not share a sync"),
+    caveats: &[
+        Caveat::always("one write transaction at a time: concurrent writers do not share a sync"),
+        Caveat::unsynced("writes wait in the process: a kill loses those of the last half second"),
+    ],
     persistent: true,
     open,
 };

@@ -10,7 +10,7 @@ use engine::rocksdb::{Options, RocksDb};
 use super::{Backend, Settings};
 
 pub(super) const BACKEND: Backend =
-    Backend { name: "rocksdb", family: "LSM tree", caveat: None, persistent: true, open };
+    Backend { name: "rocksdb", family: "LSM tree", caveats: &[], persistent: true, open };
 
 fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Engine>> {
     let options = Options { block_cache_bytes: settings.cache_bytes, ..Options::default() };

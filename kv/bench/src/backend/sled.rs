@@ -13,13 +13,16 @@ use engine::{
 use sled::transaction::{ConflictableTransactionError, Transactional};
 use sled::{Db, Tree};
 
-use super::{Backend, Settings, bounds, other, without_range_deletes};
+use super::{Backend, Caveat, Settings, bounds, other, without_range_deletes};
 use crate::level::Level;
 
 pub(super) const BACKEND: Backend = Backend {
     name: "sled",
     family: "B-link tree on a log",
-    caveat: Some("no snapshots: a scan sees writes that come while it runs"),
+    caveats: &[
+        Caveat::always("no snapshots: a scan sees writes that come while it runs"),
+        Caveat::unsynced("writes wait in the process: a kill loses those of the last half second"),
+    ],
     persistent: true,
     open,
 };

@@ -1,16 +1,20 @@
-//! A comparison as a bar chart in SVG.
+//! A comparison as a bar chart in SVG, with what the engines cannot promise below it.
 
 use std::fmt::Write;
 
 use super::{Group, human};
-use crate::backend;
 
 const WIDTH: f64 = 860.0;
 const LEFT: f64 = 110.0;
-const RIGHT: f64 = 120.0;
+const RIGHT: f64 = 150.0;
 const BAR: f64 = 18.0;
 const GAP: f64 = 4.0;
-const HEAD: f64 = 26.0;
+/// The height of a variant's name.
+const HEAD: f64 = 30.0;
+/// Where the first variant starts.
+const TOP: f64 = 52.0;
+/// The height of a note's line.
+const NOTE: f64 = 18.0;
 
 /// One colour a backend, told apart by people who see no red or green too (Okabe and Ito).
 fn colour(backend: &str) -> &'static str {
@@ -26,8 +30,10 @@ fn colour(backend: &str) -> &'static str {
 
 /// Bars from zero on, grouped by variant.
 pub(super) fn svg(group: &Group) -> String {
+    let notes = notes(group);
     let bars = group.cells.len() as f64;
-    let height = 56.0 + group.variants.len() as f64 * HEAD + bars * (BAR + GAP) + 20.0;
+    let notes_top = TOP + group.variants.len() as f64 * HEAD + bars * (BAR + GAP) + 14.0;
+    let height = notes_top + notes.len() as f64 * NOTE + 10.0;
     let longest = group.cells.values().map(|cell| cell.figure).fold(f64::MIN_POSITIVE, f64::max);
     let better = if group.unit.more_is_better() { "longer is better" } else { "shorter is better" };
     let mut out = format!(
@@ -38,7 +44,7 @@ pub(super) fn svg(group: &Group) -> String {
 "##,
         escape(&group.title())
     );
-    let mut y = 56.0;
+    let mut y = TOP;
     for variant in &group.variants {
         let _ = writeln!(
             out,
@@ -50,12 +56,12 @@ pub(super) fn svg(group: &Group) -> String {
         for &name in &group.backends {
             let Some(cell) = group.cell(variant, name) else { continue };
             let length = (cell.figure / longest * (WIDTH - LEFT - RIGHT)).max(1.0);
-            let mark = backend::named(name).and_then(|b| b.caveat).map_or("", |_| " *");
             let _ = writeln!(
                 out,
-                r##"<text x="{}" y="{}" text-anchor="end">{name}{mark}</text><rect x="{LEFT}" y="{y}" width="{length:.1}" height="{BAR}" fill="{}"/><text x="{:.1}" y="{}">{}</text>"##,
+                r##"<text x="{}" y="{}" text-anchor="end">{name}{}</text><rect x="{LEFT}" y="{y}" width="{length:.1}" height="{BAR}" fill="{}"/><text x="{:.1}" y="{}">{}</text>"##,
                 LEFT - 8.0,
                 y + 14.0,
+                marks(&notes, name),
                 colour(name),
                 LEFT + length + 6.0,
                 y + 14.0,
@@ -64,8 +70,46 @@ pub(super) fn svg(group: &Group) -> String {
             y += BAR + GAP;
         }
     }
+    for (place, note) in notes.iter().enumerate() {
+        let _ = writeln!(
+            out,
+            r##"<text x="12" y="{}" font-size="12" fill="#555555">{} {}: {}</text>"##,
+            notes_top + (place + 1) as f64 * NOTE - 4.0,
+            mark(place),
+            note.0.join(", "),
+            escape(note.1)
+        );
+    }
     out.push_str("</svg>\n");
     out
+}
+
+/// A note, and the backends that it is about.
+type Note = (Vec<&'static str>, &'static str);
+
+/// What the backends of a chart cannot promise, each note once.
+fn notes(group: &Group) -> Vec<Note> {
+    let mut notes: Vec<Note> = Vec::new();
+    for &name in &group.backends {
+        for caveat in group.caveats(name) {
+            match notes.iter_mut().find(|note| note.1 == caveat) {
+                Some(note) => note.0.push(name),
+                None => notes.push((vec![name], caveat)),
+            }
+        }
+    }
+    notes
+}
+
+/// The marks behind a backend's name: one for each of its notes.
+fn marks(notes: &[Note], name: &str) -> String {
+    let own = notes.iter().enumerate().filter(|(_, note)| note.0.contains(&name));
+    own.map(|(place, _)| mark(place)).collect()
+}
+
+/// A raised digit.
+fn mark(place: usize) -> char {
+    ['¹', '²', '³', '⁴', '⁵', '⁶', '⁷', '⁸', '⁹'][place % 9]
 }
 
 /// Text that may stand in XML.

@@ -4,13 +4,12 @@ use std::fmt::Write;
 
 use super::chart::{escape, svg};
 use super::{Group, Results};
-use crate::backend;
 
 /// How to read the page: what was kept equal, and what the words mean.
 const INTRODUCTION: &str = r"
 <p>Every backend stands behind the same interface, runs in a process of its own, and gets the same
 keys, the same values and the same memory for its cache. Every value that is read is checked. The
-rounds of all backends alternate, and a figure is the median of its rounds.</p>
+backends take turns in every round, and a figure is the median of its rounds.</p>
 <p>A comparison never mixes levels of durability:</p>
 <ul>
 <li><b>per-write</b>: each write is on the disk before the call returns;</li>
@@ -23,8 +22,8 @@ reads are short, and memory grows with the number of keys. An LSM tree (rocksdb,
 memory and merges files in the background: writes are short, reads look in several places, and
 keys need not fit in memory. A B-tree (redb) updates pages in place of a copy: reads are short, and
 each synced write writes whole pages. memory has no disk at all: it is the bound, not a rival.</p>
-<p>Written bytes are those that the kernel counts for the process. A star marks a backend that
-cannot promise something; it is said below each chart.</p>
+<p>Written bytes are those that the kernel counts for the process. Raised digits mark backends
+that cannot promise something; it is said below the bars.</p>
 ";
 
 /// The whole page, with its charts inside: one file that can be sent.
@@ -33,7 +32,7 @@ pub(super) fn html(results: &Results, groups: &[Group]) -> String {
         r##"<!DOCTYPE html>
 <html lang="en"><head><meta charset="utf-8"><title>Storage backends compared</title>
 <style>body{{font-family:sans-serif;max-width:900px;margin:2em auto;padding:0 1em;line-height:1.45}}
-svg{{width:100%;height:auto;border:1px solid #ddd;margin-top:1.5em}} .note{{color:#555;margin:.2em 0}}</style>
+svg{{width:100%;height:auto;border:1px solid #ddd;margin-top:1.5em}} </style>
 </head><body><h1>Storage backends compared</h1>
 <p>{} keys of 16 bytes, {} round(s), {}.</p>{INTRODUCTION}<h2>Questions</h2><ul>"##,
         results.scale.keys,
@@ -47,11 +46,6 @@ svg{{width:100%;height:auto;border:1px solid #ddd;margin-top:1.5em}} .note{{colo
     out.push_str("</ul>\n");
     for group in groups {
         let _ = writeln!(out, r##"<section id="{}">{}"##, group.slug(), svg(group));
-        for &name in &group.backends {
-            if let Some(caveat) = backend::named(name).and_then(|backend| backend.caveat) {
-                let _ = writeln!(out, r##"<p class="note">* {name}: {}</p>"##, escape(caveat));
-            }
-        }
         out.push_str("</section>\n");
     }
     out.push_str("</body></html>\n");

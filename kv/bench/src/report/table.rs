@@ -3,7 +3,6 @@
 use std::fmt::Write;
 
 use super::{Group, Results, human};
-use crate::backend;
 
 /// All tables, below a heading that says what they were taken on.
 pub(super) fn all(results: &Results, groups: &[Group]) -> String {
@@ -12,7 +11,10 @@ pub(super) fn all(results: &Results, groups: &[Group]) -> String {
         "Storage backends, {} keys of 16 bytes, median of {} round(s)\n{}\n",
         scale.keys, scale.rounds, results.machine
     );
-    out.push_str("The figure in brackets is bitcask's against it: above 1 bitcask is ahead.\n");
+    out.push_str(
+        "In brackets: bitcask against it, the median of the rounds' ratios; above 1 bitcask is ahead.\n\
+         Percentiles are of one call, which may be a batch or a scan.\n",
+    );
     for group in groups {
         out.push('\n');
         out.push_str(&one(group));
@@ -56,7 +58,7 @@ fn one(group: &Group) -> String {
         out.push('\n');
     }
     for &name in &group.backends {
-        if let Some(caveat) = backend::named(name).and_then(|backend| backend.caveat) {
+        for caveat in group.caveats(name) {
             let _ = writeln!(out, "  {name}: {caveat}");
         }
     }
@@ -66,20 +68,10 @@ fn one(group: &Group) -> String {
 fn cell(group: &Group, variant: &str, backend: &'static str) -> String {
     let Some(cell) = group.cell(variant, backend) else { return "-".to_owned() };
     let text = human(cell.figure, group.unit);
-    match ratio(group, variant, backend) {
+    match cell.ratio {
         Some(ratio) => format!("{text} [{ratio:.2}]"),
         None => text,
     }
-}
-
-/// How far bitcask is ahead of a backend.
-fn ratio(group: &Group, variant: &str, backend: &'static str) -> Option<f64> {
-    if backend == "bitcask" {
-        return None;
-    }
-    let ours = group.cell(variant, "bitcask")?.figure;
-    let theirs = group.cell(variant, backend)?.figure;
-    Some(if group.unit.more_is_better() { ours / theirs } else { theirs / ours })
 }
 
 fn latency(group: &Group, variant: &str, backend: &'static str) -> String {

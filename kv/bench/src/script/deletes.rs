@@ -27,11 +27,16 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let mut recorder = Recorder::start();
     let view = engine.view()?;
     let mut left = 0;
-    for item in view.iter(Cf::Default, Range::all(), Direction::Forward) {
-        recorder.time(1, || item.map(|_| left += 1))?;
+    let mut items = view.iter(Cf::Default, Range::all(), Direction::Forward);
+    while let Some(item) = recorder.time(1, || items.next()) {
+        let (key, value) = item?;
+        ensure!(key[..] == keys::key(left * KEEP_EACH), "{}: a wrong key", bench.backend.name);
+        bench.check(left * KEEP_EACH, Some(&value))?;
+        left += 1;
     }
     bench.found("delete-heavy", "scan of what is left", None, recorder.finish());
     ensure!(left == bench.scale.keys.div_ceil(KEEP_EACH), "{} keys are left", left);
+    drop(items);
     drop(view);
 
     if bench.backend.persistent {

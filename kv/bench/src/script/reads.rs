@@ -5,11 +5,14 @@ use engine::{Batch, Cf, Direction, Engine, Range};
 
 use super::Bench;
 use super::writers::{THREADS, on_threads};
-use crate::keys::{self, Picker, Popularity};
+use crate::keys::{self, KEY_BYTES, Picker, Popularity};
 use crate::measurement::{Latency, Recorder};
 
-/// Bytes of cache in the question about a small one.
-const SMALL_CACHE_BYTES: usize = 8 << 20;
+/// In the question about a small cache, the data is so many times larger.
+const TIMES_CACHE: u64 = 8;
+
+/// The least that every engine takes as a cache.
+const CACHE_BYTES_MIN: u64 = 1 << 20;
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let engine = bench.open()?;
@@ -34,9 +37,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
 }
 
 pub(super) fn small_cache(bench: &mut Bench) -> Result<()> {
-    let engine = bench.open_with(SMALL_CACHE_BYTES)?;
+    let data = bench.scale.keys * (KEY_BYTES + bench.value_bytes) as u64;
+    let cache = (data / TIMES_CACHE).max(CACHE_BYTES_MIN);
+    let engine = bench.open_with(usize::try_from(cache).unwrap_or(usize::MAX))?;
     bench.load(&*engine)?;
-    points(bench, &*engine, "point reads, 8 MiB cache")
+    points(bench, &*engine, "point reads, cache an eighth of the data")
 }
 
 fn points(bench: &mut Bench, engine: &dyn Engine, question: &str) -> Result<()> {

@@ -1,15 +1,11 @@
 //! How long a store takes to open, after it was closed and after its process was killed.
-//!
-//! A second process makes the store. In the second case it says that all is durable, and the first
-//! one kills it.
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use super::Bench;
+use super::maker::Make;
 use crate::measurement::Unit;
 
 /// How the process that made the store ends.
@@ -21,30 +17,8 @@ pub(super) enum End {
     Killed,
 }
 
-/// What the maker prints once all is durable.
-pub(super) const LOADED: &str = "loaded";
-
 pub(super) fn run(bench: &mut Bench, end: End) -> Result<()> {
-    let mut maker = Command::new(std::env::current_exe()?)
-        .arg("load")
-        .args(["--backend", bench.backend.name])
-        .args(["--value-bytes", &bench.value_bytes.to_string()])
-        .args(["--scale", &serde_json::to_string(&bench.scale)?])
-        .arg("--path")
-        .arg(&bench.path)
-        .args((end == End::Killed).then_some("--wait"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("cannot start the loading process")?;
-    let mut said = String::new();
-    BufReader::new(maker.stdout.take().expect("its output is piped")).read_line(&mut said)?;
-    ensure!(said.trim() == LOADED, "the loading process failed");
-    if end == End::Killed {
-        maker.kill()?;
-    }
-    maker.wait()?;
-
+    bench.have_made(if end == End::Clean { Make::Closed } else { Make::Open })?;
     let started = Instant::now();
     let engine = bench.open()?;
     bench.read(&*engine, bench.scale.keys / 2)?;

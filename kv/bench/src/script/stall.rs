@@ -9,7 +9,7 @@ use engine::{Batch, Cf, Engine};
 
 use super::Bench;
 use crate::keys::{self, Picker, Popularity};
-use crate::measurement::Recorder;
+use crate::measurement::{Recorder, Unit};
 
 pub(super) fn run(bench: &mut Bench) -> Result<()> {
     let engine = bench.open()?;
@@ -18,6 +18,11 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         let (reads, writes) = load(bench, &engine, merge)?;
         bench.found("stalls", &format!("reads, {variant}"), None, reads.finish());
         bench.found("stalls", &format!("writes, {variant}"), Some(bench.level), writes.finish());
+        let tail = "tail latency (p99.9)";
+        let slow = reads.finish().1.p999;
+        bench.figure(tail, &format!("reads, {variant}"), None, slow, Unit::Micros);
+        let slow = writes.finish().1.p999;
+        bench.figure(tail, &format!("writes, {variant}"), Some(bench.level), slow, Unit::Micros);
     }
     Ok(())
 }
