@@ -33,11 +33,22 @@ pub struct Settings {
 /// Opens a backend's store in a folder.
 type Open = fn(&Path, Settings) -> anyhow::Result<Arc<dyn Engine>>;
 
+/// In which comparisons a caveat matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Matters {
+    /// In all.
+    Always,
+    /// In those of writes that are synced: at `per-write` and `per-batch`.
+    Synced,
+    /// In those of writes that nobody waits for: at `interval` and `none`.
+    Unsynced,
+}
+
 /// Something that a backend cannot promise of what the others do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caveat {
-    /// Whether it matters only for writes that nobody waits for: at `interval` and `none`.
-    pub unsynced_only: bool,
+    /// Where it matters.
+    pub matters: Matters,
     /// What it is.
     pub text: &'static str,
 }
@@ -45,12 +56,17 @@ pub struct Caveat {
 impl Caveat {
     /// One that always matters.
     const fn always(text: &'static str) -> Caveat {
-        Caveat { unsynced_only: false, text }
+        Caveat { matters: Matters::Always, text }
     }
 
-    /// One of writes at `interval` and `none`.
+    /// One of synced writes.
+    const fn synced(text: &'static str) -> Caveat {
+        Caveat { matters: Matters::Synced, text }
+    }
+
+    /// One of writes that nobody waits for.
     const fn unsynced(text: &'static str) -> Caveat {
-        Caveat { unsynced_only: true, text }
+        Caveat { matters: Matters::Unsynced, text }
     }
 }
 
@@ -72,9 +88,12 @@ pub struct Backend {
 impl Backend {
     /// What it cannot promise that matters in a comparison at a level; none is one of reads.
     pub fn caveats_at(&self, level: Option<Level>) -> impl Iterator<Item = &'static str> + use<> {
-        let unsynced = matches!(level, Some(Level::Interval | Level::None));
-        let matter = move |caveat: &&Caveat| unsynced || !caveat.unsynced_only;
-        self.caveats.iter().filter(matter).map(|caveat| caveat.text)
+        let here = level.map(|level| match level {
+            Level::PerWrite | Level::PerBatch => Matters::Synced,
+            Level::Interval | Level::None => Matters::Unsynced,
+        });
+        let matters = move |it: &&Caveat| it.matters == Matters::Always || Some(it.matters) == here;
+        self.caveats.iter().filter(matters).map(|caveat| caveat.text)
     }
 }
 

@@ -70,6 +70,8 @@ struct Cell {
     /// How far bitcask is ahead: the median of the ratios of each round, since what disturbs a
     /// round disturbs both.
     ratio: Option<f64>,
+    /// The same for the median call, which other loads of the machine disturb least.
+    call_ratio: Option<f64>,
 }
 
 impl Group {
@@ -136,8 +138,14 @@ fn groups(results: &Results) -> Vec<Group> {
     }
     for ((place, variant, backend), rounds) in &figures {
         let ours = figures.get(&(*place, variant.clone(), OURS)).filter(|_| *backend != OURS);
-        let ratio = ours.and_then(|ours| median_ratio(ours, rounds, groups[*place].unit));
-        let cell = Cell { ratio, ..median(rounds.clone()) };
+        let more_is_better = groups[*place].unit.more_is_better();
+        let figure = |it: &Measurement| Some(it.figure);
+        let call = |it: &Measurement| it.latency.map(|latency| latency.p50);
+        let cell = Cell {
+            ratio: ours.and_then(|ours| median_ratio(ours, rounds, more_is_better, figure)),
+            call_ratio: ours.and_then(|ours| median_ratio(ours, rounds, false, call)),
+            ..median(rounds.clone())
+        };
         groups[*place].cells.insert((variant.clone(), backend), cell);
     }
     groups
@@ -146,17 +154,22 @@ fn groups(results: &Results) -> Vec<Group> {
 fn median(mut rounds: Vec<Measurement>) -> Cell {
     rounds.sort_by(|a, b| a.figure.total_cmp(&b.figure));
     let middle = &rounds[rounds.len() / 2];
-    Cell { figure: middle.figure, latency: middle.latency, ratio: None }
+    Cell { figure: middle.figure, latency: middle.latency, ratio: None, call_ratio: None }
 }
 
 /// How far ours is ahead of theirs, if neither has a zero.
-fn median_ratio(ours: &[Measurement], theirs: &[Measurement], unit: Unit) -> Option<f64> {
+fn median_ratio(
+    ours: &[Measurement],
+    theirs: &[Measurement],
+    more_is_better: bool,
+    figure: impl Fn(&Measurement) -> Option<f64>,
+) -> Option<f64> {
     let mut ratios: Vec<f64> = ours
         .iter()
         .filter_map(|ours| {
             let theirs = theirs.iter().find(|theirs| theirs.round == ours.round)?;
-            let ratio = ours.figure / theirs.figure;
-            Some(if unit.more_is_better() { ratio } else { ratio.recip() })
+            let ratio = figure(ours)? / figure(theirs)?;
+            Some(if more_is_better { ratio } else { ratio.recip() })
         })
         .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         .collect();

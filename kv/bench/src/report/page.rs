@@ -20,8 +20,8 @@ backends take turns in every round, and a figure is the median of its rounds.</p
 <p>A hash log (bitcask) appends values to a file and keeps all keys in memory: writes and point
 reads are short, and memory grows with the number of keys. An LSM tree (rocksdb, fjall) sorts in
 memory and merges files in the background: writes are short, reads look in several places, and
-keys need not fit in memory. A B-tree (redb) updates pages in place of a copy: reads are short, and
-each synced write writes whole pages. memory has no disk at all: it is the bound, not a rival.</p>
+keys need not fit in memory. A B-tree (redb) writes the pages that change to a new place: reads are
+short, and each synced write writes whole pages. memory has no disk at all: it is the bound, not a rival.</p>
 <p>Written bytes are those that the kernel counts for the process. Raised digits mark backends
 that cannot promise something; it is said below the bars.</p>
 ";
@@ -34,8 +34,9 @@ pub(super) fn html(results: &Results, groups: &[Group]) -> String {
 <style>body{{font-family:sans-serif;max-width:900px;margin:2em auto;padding:0 1em;line-height:1.45}}
 svg{{width:100%;height:auto;border:1px solid #ddd;margin-top:1.5em}} </style>
 </head><body><h1>Storage backends compared</h1>
-<p>{} keys of 16 bytes, {} round(s), {}.</p>{INTRODUCTION}<h2>Questions</h2><ul>"##,
+<p>{} keys of 16 bytes ({} in fills at per-write), {} round(s), {}.</p>{INTRODUCTION}<h2>Questions</h2><ul>"##,
         results.scale.keys,
+        results.scale.synced_keys,
         results.scale.rounds,
         escape(&results.machine)
     );

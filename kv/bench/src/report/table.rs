@@ -13,7 +13,8 @@ pub(super) fn all(results: &Results, groups: &[Group]) -> String {
     );
     out.push_str(
         "In brackets: bitcask against it, the median of the rounds' ratios; above 1 bitcask is ahead.\n\
-         Percentiles are of one call, which may be a batch or a scan.\n",
+         Percentiles are of one call, which may be a batch or a scan; the ratio behind them is that\n\
+         of the median calls, which other loads of the machine disturb least.\n",
     );
     for group in groups {
         out.push('\n');
@@ -78,8 +79,14 @@ fn latency(group: &Group, variant: &str, backend: &'static str) -> String {
     let short = |micros: f64| {
         if micros < 10.0 { format!("{micros:.1}") } else { format!("{micros:.0}") }
     };
-    group.cell(variant, backend).and_then(|cell| cell.latency).map_or_else(
+    let cell = group.cell(variant, backend);
+    let ratio = cell.and_then(|cell| cell.call_ratio);
+    let ratio = ratio.map_or_else(String::new, |ratio| format!(" [{ratio:.2}]"));
+    cell.and_then(|cell| cell.latency).map_or_else(
         || "-".to_owned(),
-        |l| format!("{} / {} / {} / {}", short(l.p50), short(l.p99), short(l.p999), short(l.max)),
+        |l| {
+            let [p50, p99, p999, max] = [l.p50, l.p99, l.p999, l.max].map(short);
+            format!("{p50} / {p99} / {p999} / {max}{ratio}")
+        },
     )
 }
