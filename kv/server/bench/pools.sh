@@ -46,7 +46,7 @@ while read -r name threads pool pool_threads; do
         --sync interval --cache-size 0 --threads "$threads" --read-pool "$pool" \
         --read-pool-threads "$pool_threads" --log-level warn </dev/null >"$work/$name.ready" &
     pids="$pids $!"
-    until grep -q ready "$work/$name.ready"; do kill -0 $!; done
+    until grep -qs ready "$work/$name.ready"; do kill -0 $!; done
     sed -n 's/.* native=\([^ ]*\) .*/\1/p' "$work/$name.ready" | sed 1q >"$work/$name.address"
     "$CLIENT" --addr "$(cat "$work/$name.address")" bench --fill --keys "$KEYS" \
         --value-size "$SIZE" --requests 1 </dev/null >/dev/null

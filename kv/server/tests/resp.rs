@@ -13,8 +13,11 @@ use resp::{Resp, encode, show};
 fn dialogue(lines: &[(&str, &str)]) {
     let server = start::start_memory(&[]);
     let mut client = Resp::connect(start::resp(&server));
+    // RocksDB knows its keys only about.
+    let counts = start::engine().as_deref() != Some("rocksdb");
     for (command, reply) in lines {
-        assert_eq!(client.run(command), *reply, "{command}");
+        let said = client.run(command);
+        assert!(said == *reply || (*command == "DBSIZE" && !counts), "{command}: {said}");
     }
 }
 
@@ -203,7 +206,9 @@ fn connections() {
     assert_eq!(client.run("GET nothing"), "(nil)");
     assert!(client.run("CONFIG GET save").starts_with("{\"save\": \"\"}"));
     assert_eq!(client.run("RESET"), "RESET");
-    assert_eq!(client.run("CONFIG GET appendonl[y]"), "[\"appendonly\", \"no\"]");
+    let durable = if start::engine().is_some() { "yes" } else { "no" };
+    let appendonly = format!("[\"appendonly\", \"{durable}\"]");
+    assert_eq!(client.run("CONFIG GET appendonl[y]"), appendonly);
     assert!(client.run("INFO persistence").contains("loading:0"));
     assert_eq!(client.run("INFO nothing"), "\"\"");
     let mut other = Resp::connect(start::resp(&server));

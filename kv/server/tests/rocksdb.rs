@@ -61,7 +61,7 @@ fn the_cache_has_the_configured_size() {
     let path = format!("--path={}", folder.path().display());
     let mut config = start::config(&[&path, "--engine=rocksdb", "--cache-size=0"]);
     let error = tinykv_server::Server::start(config.clone()).unwrap_err();
-    assert!(error.to_string().contains("at least 1 MiB"), "{error}");
+    assert!(format!("{error:?}").contains("at least 1 MiB"), "{error:?}");
     config.cache_size = "2MiB".parse().unwrap();
     tinykv_server::Server::start(config).unwrap().shutdown().unwrap();
 }
