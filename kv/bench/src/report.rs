@@ -153,7 +153,7 @@ fn groups(results: &Results) -> Vec<Group> {
 
 fn median(mut rounds: Vec<Measurement>) -> Cell {
     rounds.sort_by(|a, b| a.figure.total_cmp(&b.figure));
-    let middle = &rounds[rounds.len() / 2];
+    let middle = &rounds[(rounds.len() - 1) / 2];
     Cell { figure: middle.figure, latency: middle.latency, ratio: None, call_ratio: None }
 }
 
@@ -174,7 +174,9 @@ fn median_ratio(
         .filter(|ratio| ratio.is_finite() && *ratio > 0.0)
         .collect();
     ratios.sort_by(f64::total_cmp);
-    ratios.get(ratios.len() / 2).copied()
+    // Of an even number there are two in the middle: neither side gets the better one.
+    let last = ratios.len().checked_sub(1)?;
+    Some((ratios[last / 2] * ratios[last.div_ceil(2)]).sqrt())
 }
 
 /// Writes `results.json`, `tables.txt`, a chart a comparison and `index.html` into a folder, and
