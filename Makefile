@@ -141,6 +141,11 @@ KILLS ?= 100
 kill-test: ## kill -9 a loaded server again and again, and look for what was acknowledged (KILLS=100)
 	KILLS=$(KILLS) $(CARGO) test --package tinykv-server --test kill $(ARGS) -- --nocapture
 
+ROUNDS ?= 20
+
+failover: ## kill -9 the leader of a cluster again and again, and measure how long nobody can write (ROUNDS=20)
+	ROUNDS=$(ROUNDS) $(CARGO) test --release --package tinykv-server --test failover $(ARGS) -- --nocapture
+
 bench-redis: ## compare with redis-server under redis-benchmark (RUNS=9 SYNCS=always PIPELINES=1 and the like)
 	$(CARGO) build --release --package tinykv-server
 	kv/server/bench/redis.sh

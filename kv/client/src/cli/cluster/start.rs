@@ -74,6 +74,7 @@ impl Start {
                 }
             }
         });
+        nodes.retain_mut(|node| !node.has_ended());
         let failed = nodes.iter_mut().filter_map(|node| node.stop().err()).count();
         ensure!(failed == 0, "{failed} stores did not stop as they should");
         Ok(ExitCode::SUCCESS)
