@@ -332,7 +332,10 @@ impl<M: StateMachine> Applier<M> {
     /// Takes a view of a region.
     fn take_snapshot(&self, region: RegionId, snapshot: u64) -> Result<Option<Source>> {
         let view = self.engine.view()?;
-        let Some((applied, state)) = load(view.as_ref(), region)? else { return Ok(None) };
+        let Some((applied, mut state)) = load(view.as_ref(), region)? else { return Ok(None) };
+        if mutant!("snapshot-without-members") {
+            state.membership = raft::Membership::default();
+        }
         let ranges = M::ranges(&state.region);
         let meta = SnapshotMeta { snapshot, last: applied.id, time: applied.time, state };
         Ok(Some(Source { meta, view, ranges, owns: M::owns }))

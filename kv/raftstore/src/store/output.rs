@@ -197,11 +197,15 @@ impl<R> Store<R> {
         // entries that are being replaced the committed ones.
         let commit = first.map_or(state.commit, |first| state.commit.min(first.prev()));
         let commit = commit.max(peer.written.commit.min(state.commit));
-        let state = HardState { commit, ..state };
+        let is_apart = mutant!("commit-before-entries");
+        let state = if is_apart { state } else { HardState { commit, ..state } };
         if !mutant!("hard-state-not-written") {
             self.batch.put(group, format::HARD_STATE_KEY, format::encode_hard_state(state));
         }
         peer.written = state;
+        if is_apart {
+            self.close_batch();
+        }
         if !repaired.is_empty() {
             for entry in repaired {
                 let entry = LogEntry(entry.clone());
