@@ -1,3 +1,5 @@
+//! The applier alone, on an engine in memory: what stages reach only with splits, and its batches.
+
 use engine::Memory;
 use proto::peer::{Epoch, Peer};
 use raft::{Membership, Term};
