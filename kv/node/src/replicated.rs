@@ -17,8 +17,8 @@ use crate::{Chunk, Response, Scan, Time};
 const OWN_TAGS: u64 = 1 << 63;
 
 /// What a store of a cluster wants done. `answers` holds the responses of a chunk, one a command;
-/// the reads of `reads` are to be carried out by the caller with [`crate::read`] or
-/// [`crate::scan`], on a view that is taken before `tasks` go to the applier.
+/// the reads of `reads` are to be carried out by the caller with [`crate::read()`] or
+/// [`crate::scan()`], on a view that is taken before `tasks` go to the applier.
 pub type Output = Ready<Vec<Response>>;
 
 /// What a client asks, of which region.
