@@ -148,7 +148,7 @@ async fn run(args: Args) -> Result<()> {
     shared.measuring.store(false, Ordering::SeqCst);
     let took = started.elapsed();
     shared.stopping.store(true, Ordering::SeqCst);
-    let mut all = Histogram::<u64>::new(3)?;
+    let mut all = times();
     for client in clients {
         all.add(client.await?)?;
     }
@@ -190,15 +190,21 @@ fn key(number: u64) -> Bytes {
     format!("key:{number:012}").into()
 }
 
+/// Room for times up to a minute, in microseconds.
+fn times() -> Histogram<u64> {
+    Histogram::new_with_bounds(1, 60_000_000, 3).expect("the bounds are in order")
+}
+
 /// Sends requests one after the other, and gives how long each took that was measured, in
 /// microseconds.
 async fn client(number: u64, mut target: Target, shared: Arc<Shared>) -> Histogram<u64> {
-    let mut times = Histogram::<u64>::new(3).expect("three digits are allowed");
+    let mut times = times();
     let value = Bytes::from(vec![b'x'; shared.args.value_size]);
     // A generator of its own for each, so that no two send the same keys.
     let mut random = number.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     while !shared.stopping.load(Ordering::Relaxed) {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         let key = key((random >> 33) % shared.args.keys);
         let started = Instant::now();
         let result = match shared.args.op {
