@@ -133,7 +133,9 @@ impl<P: Process> World<'_, P> {
         for note in notes {
             self.note(store, false, || note);
         }
-        if let Some(alarm) = alarms.into_iter().next() {
+        let it = self.store(store);
+        let may_complain = it.damaged || it.program.as_ref().is_some_and(Process::lacks_entry);
+        if let Some(alarm) = alarms.into_iter().find(|_| !may_complain) {
             let detail = format!("store {store}: {alarm}");
             return Err(Broken { name: "no alarm", detail }.into());
         }
