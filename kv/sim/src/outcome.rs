@@ -43,7 +43,7 @@ pub struct Stats {
     pub messages: u64,
     /// Calls of clients.
     pub calls: u64,
-    /// Runs whose faults took more than can be made good.
+    /// Runs that did not come to peace, with a store that knows of a damaged entry.
     pub beyond_repair: u64,
     /// Calls that were answered.
     pub answered: u64,
@@ -98,8 +98,8 @@ pub enum Failure {
         /// What.
         what: String,
     },
-    /// Faults have taken more than the stores can make good, and they know: no failure of theirs.
-    /// It never stands in a report.
+    /// The run did not come to peace, and a store knows of a damaged entry. Counted, and no failure;
+    /// it never stands in a report.
     BeyondRepair,
     /// A program panicked, or failed where it may not.
     Panic {
@@ -154,7 +154,7 @@ impl fmt::Display for Failure {
                 write!(f, "too hard to judge: the calls on {} have too many orders", keys.join(" "))
             }
             Failure::NotLive { what } => write!(f, "no progress: {what}"),
-            Failure::BeyondRepair => write!(f, "faults have taken more than can be made good"),
+            Failure::BeyondRepair => write!(f, "a damaged entry was not made good"),
             Failure::Panic { message } => write!(f, "panic: {message}"),
             Failure::NotRepeatable => {
                 write!(f, "not repeatable: the same scenario gave two different traces")

@@ -61,6 +61,8 @@ struct Store<P> {
     lost: bool,
     /// Its disk was damaged while it was down: that it does not start is no failure of the program.
     damaged: bool,
+    /// It has found, at some start, an entry that it may have acknowledged and cannot read.
+    lacked_entry: bool,
     /// Calls it has not answered, and who waits.
     calls: BTreeMap<u64, Place>,
     /// When the last piece of work of each lane is done.
@@ -133,6 +135,7 @@ impl<'a, P: Process> World<'a, P> {
                 paused_until: 0,
                 lost: false,
                 damaged: false,
+                lacked_entry: false,
                 calls: BTreeMap::new(),
                 busy: BTreeMap::new(),
             };

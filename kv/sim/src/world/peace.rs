@@ -61,14 +61,11 @@ impl<P: Process> World<'_, P> {
         Err(Failure::NotLive { what: format!("not before time is up: {what}; {why}") })
     }
 
-    /// Whether more has been lost than a majority can make good: a store that is gone for good may
-    /// have had the only other copy of an entry that a living one has damaged. To wait is right
-    /// then, since the entry may be committed.
+    /// Whether a store has found a damaged entry that it may have acknowledged. To wait is right
+    /// where the only other copy is gone for good, since the entry may be committed. Where it is
+    /// not, the store should get it back; that is not demanded yet, only counted.
     fn is_beyond_repair(&self) -> bool {
-        let lost = self.stores.values().filter(|it| it.lost).count();
-        let lacks = |it: &super::Store<P>| it.program.as_ref().is_some_and(Process::lacks_entry);
-        let lacking = self.stores.values().filter(|it| lacks(it)).count();
-        lost > 0 && lacking > 0 && lost + lacking > (self.stores.len() - 1) / 2
+        self.stores.values().any(|it| it.lacked_entry || it.damaged)
     }
 
     /// Lets a minority be lost, in some scenarios.

@@ -28,7 +28,10 @@ impl<P: Process> World<'_, P> {
         };
         it.life += 1;
         match P::start(&setup, it.disk.fs()) {
-            Ok(program) => it.program = Some(program),
+            Ok(program) => {
+                it.lacked_entry |= program.lacks_entry();
+                it.program = Some(program);
+            }
             Err(why) => return self.did_not_start(store, why),
         }
         let (life, tick) = (it.life, it.clock.lasts(scenario.tick));
@@ -134,7 +137,7 @@ impl<P: Process> World<'_, P> {
             self.note(store, false, || note);
         }
         let it = self.store(store);
-        let may_complain = it.damaged || it.program.as_ref().is_some_and(Process::lacks_entry);
+        let may_complain = it.damaged || it.lacked_entry;
         if let Some(alarm) = alarms.into_iter().find(|_| !may_complain) {
             let detail = format!("store {store}: {alarm}");
             return Err(Broken { name: "no alarm", detail }.into());

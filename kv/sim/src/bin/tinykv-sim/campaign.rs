@@ -96,7 +96,7 @@ fn one(arguments: &Arguments, seed: u64) -> Report {
 fn tell(seeds: u64, stats: &Stats, seconds: f64) {
     println!(
         "{seeds} seeds, {} faults, {} crashes, {} elections, {} calls ({} answered), {} entries, \
-         {} messages, {} beyond repair, no violation",
+         {} messages, {} runs stuck with a damaged entry, no violation",
         stats.faults,
         stats.crashes,
         stats.elections,
