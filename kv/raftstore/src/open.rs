@@ -93,7 +93,10 @@ impl<R> Store<R> {
         let start = Start { truncated: FIRST, hard_state, membership, faulty: Vec::new() };
         let peer = peer(self, local, start, FIRST)?;
         self.insert(peer);
-        self.create_in_engine(region);
+        // The engine follows once the log is durable: without the log it would be a leftover, with
+        // which the store does not start.
+        let task = create_task(region);
+        self.after_write.push(task);
         Ok(())
     }
 
@@ -105,9 +108,7 @@ impl<R> Store<R> {
     }
 
     fn create_in_engine(&mut self, region: Region) {
-        let membership = membership_of(&region);
-        let applied = AppliedState { id: FIRST, time: 0 };
-        self.out.tasks.push(Task::Create { state: RegionState { region, membership }, applied });
+        self.out.tasks.push(create_task(region));
     }
 
     /// Opens what a group of the wal holds.
@@ -217,6 +218,13 @@ pub(crate) fn peer<R>(
     let config = store.config.raft(local.peer.id, applied.index);
     let node = Node::new(config, storage, rng).map_err(|source| Error::Raft { region, source })?;
     Ok(Peer::new(local.region, local.peer, node, applied))
+}
+
+/// What makes a region that begins to exist in the engine.
+fn create_task(region: Region) -> Task {
+    let membership = membership_of(&region);
+    let applied = AppliedState { id: FIRST, time: 0 };
+    Task::Create { state: RegionState { region, membership }, applied }
 }
 
 /// The raft group of a region that has not changed.

@@ -116,7 +116,7 @@ pub struct Store<R> {
     /// What may be sent then.
     promises: Vec<PeerMessage>,
     /// What the applier may do then.
-    after_write: Vec<Task>,
+    pub(crate) after_write: Vec<Task>,
     /// Batches that were given out, oldest first.
     writes: VecDeque<Write>,
     /// The number of the last batch.
