@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue::Micros;
 
-/// A store (1, 2, ...) or a client (from [`Place::FIRST_CLIENT`] on).
+/// A store (1, 2, ...) or a client (from [`FIRST_CLIENT`] on).
 pub type Place = u64;
 
 /// The first number that names a client.
