@@ -40,7 +40,14 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     let options = wal::Options {
         store_id: config.store_id,
         seed: rand::random(),
-        tail: TailPolicy::Replicated,
+        // A store alone has nobody from whom to fetch a torn entry again.
+        tail: match config.cluster.0.len() {
+            1 => TailPolicy::Single,
+            _ => TailPolicy::Replicated,
+        },
+        // Every entry is looked at: what is found damaged is fetched again before this store could
+        // lead with it, also at the second start after the damage.
+        verify_all: true,
         ..wal::Options::default()
     };
     let (wal, report) =
