@@ -46,26 +46,38 @@ async fn done(peer: &mut Peer) {
     peer.answer(id, Response::Done).await;
 }
 
+/// What happens while a call goes on; a call that ends before has failed.
+async fn during<T>(
+    call: &mut JoinHandle<tinykv_client::Result<()>>,
+    event: impl Future<Output = T>,
+) -> T {
+    tokio::select! {
+        biased;
+        value = event => value,
+        result = call => panic!("the call is over: {result:?}"),
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_named_is_followed_and_remembered() {
     let (client, mut a, mut dock) = connected().await;
-    let write = put(&client);
+    let mut write = put(&client);
     redirect(&mut a, Some("d")).await;
-    let mut d = dock.greeted().await;
+    let mut d = during(&mut write, dock.greeted()).await;
     assert_eq!(d.address, "d", "also one that the user did not name");
-    done(&mut d).await;
+    during(&mut write, done(&mut d)).await;
     write.await.unwrap().unwrap();
-    let write = put(&client);
-    done(&mut d).await;
+    let mut write = put(&client);
+    during(&mut write, done(&mut d)).await;
     write.await.unwrap().unwrap();
 }
 
 #[tokio::test(start_paused = true)]
 async fn servers_that_name_each_other_are_given_up() {
     let (client, mut a, mut dock) = connected().await;
-    let write = put(&client);
+    let mut write = put(&client);
     redirect(&mut a, Some("b")).await;
-    let mut b = dock.greeted().await;
+    let mut b = during(&mut write, dock.greeted()).await;
     let names = async {
         loop {
             redirect(&mut b, Some("a")).await;
@@ -79,13 +91,13 @@ async fn servers_that_name_each_other_are_given_up() {
 #[tokio::test(start_paused = true)]
 async fn where_none_is_in_charge_all_are_asked_until_one_is() {
     let (client, mut a, mut dock) = connected().await;
-    let write = put(&client);
+    let mut write = put(&client);
     redirect(&mut a, None).await;
     let mut b = dock.greeted().await;
     assert_eq!(b.address, "b");
-    redirect(&mut b, None).await;
-    redirect(&mut a, Some("c")).await;
-    let mut c = dock.greeted().await;
+    during(&mut write, redirect(&mut b, None)).await;
+    during(&mut write, redirect(&mut a, Some("c"))).await;
+    let mut c = during(&mut write, dock.greeted()).await;
     done(&mut c).await;
     write.await.unwrap().unwrap();
 }
