@@ -207,9 +207,16 @@ impl<R> Store<R> {
             self.close_batch();
         }
         if !repaired.is_empty() {
+            let end = first.map_or(peer.node.last().index, Index::prev);
             for entry in repaired {
-                let entry = LogEntry(entry.clone());
-                self.batch.repair(group, &[entry]).expect("one entry has no gap");
+                let own = [LogEntry(entry.clone())];
+                // The last entry may be of another term than the damaged one, which the wal knows
+                // by name: it takes its place as what a leader overwrites does.
+                let put = match entry.index == end {
+                    true => self.batch.append(group, &own),
+                    false => self.batch.repair(group, &own),
+                };
+                put.expect("one entry has no gap");
             }
             self.out.must_sync = true;
         }
