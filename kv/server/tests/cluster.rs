@@ -175,16 +175,16 @@ fn a_leader_that_sleeps_is_replaced_and_does_not_answer_with_the_past() {
     let mut sleeper = cluster.client(leader);
     while sleeper.run("SET key old") != "OK" {}
     cluster.signal(leader, "STOP");
-    // It is asked while it sleeps, and answers when it wakes.
-    sleeper.send(&[b"GET", b"key"]);
     let awake = others(leader);
     let mut client = cluster.client(awake[0]);
     // One that was on its way to the sleeper has no known outcome.
     while client.run("SET key new") != "OK" {}
     assert_ne!(cluster.leader(&awake), leader);
+    // It is asked while it sleeps, and answers when it wakes.
+    sleeper.send(&[b"GET", b"key"]);
     cluster.signal(leader, "CONT");
     let answer = sleeper.receive().map(|value| resp::show(&value));
-    assert_eq!(answer.as_deref(), Some("\"new\""), "it was asked before, and answers after");
+    assert_eq!(answer.as_deref(), Some("\"new\""), "it was asked after the write was answered");
     // Until it has heard of the new leader, nobody knows what becomes of its writes.
     while sleeper.run("SET key newer") != "OK" {}
     assert_eq!(client.run("GET key"), "\"newer\"");
