@@ -12,8 +12,8 @@ mod commands;
 mod connection;
 #[path = "interop/ours.rs"]
 mod ours;
-#[path = "interop/process.rs"]
-mod process;
+#[path = "support/program.rs"]
+mod program;
 #[path = "interop/redis.rs"]
 mod redis;
 

@@ -122,7 +122,7 @@ fn kill_again_and_again(path: &Path, sync: &str, seed: u64) {
             while total.load(Ordering::SeqCst) < after {
                 thread::yield_now();
             }
-            server.kill();
+            server.process.kill();
         });
     }
 }

@@ -4,8 +4,8 @@
 
 #[path = "interop/ours.rs"]
 mod ours;
-#[path = "interop/process.rs"]
-mod process;
+#[path = "support/program.rs"]
+mod program;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -7,7 +7,7 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use crate::connection::Connection;
-use crate::process::Process;
+use crate::program::Process;
 
 /// A redis without a TCP port and without a disk.
 pub(crate) struct Redis {

@@ -1,13 +1,17 @@
 //! Running the real `tinykv-server` for tests, with the engine that `TEST_ENGINE` names.
 
-use std::io::{BufRead, BufReader, Read};
+mod process;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 
-/// A running program. It is killed when it is dropped.
+pub(crate) use process::Process;
+
+/// A running `tinykv-server`. It is killed when it is dropped.
 pub(crate) struct Program {
-    child: Child,
+    #[allow(dead_code, reason = "not every suite needs it")]
+    pub(crate) process: Process,
     /// The line that it printed when it was ready.
     pub(crate) ready: String,
 }
@@ -38,15 +42,10 @@ fn engine(flags: &[&str]) -> Option<String> {
 impl Program {
     /// Starts it, and waits until it says that it is ready.
     pub(crate) fn start(path: &Path, flags: &[&str]) -> Program {
-        let mut child = command(path, flags).spawn().unwrap();
-        let mut ready = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        if ready.is_empty() {
-            let mut error = String::new();
-            child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-            panic!("it did not start: {error}");
-        }
-        Program { child, ready: ready.trim_end().to_owned() }
+        let (process, ready) = Process::start(&mut command(path, flags), |line| {
+            line.starts_with("ready").then(|| line.to_owned())
+        });
+        Program { process, ready }
     }
 
     /// What the ready line says about a key.
@@ -61,30 +60,8 @@ impl Program {
         self.field("resp").parse().unwrap()
     }
 
-    /// Its process.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Kills it as `kill -9` does.
-    pub(crate) fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    /// Sends a signal by name, and waits until it ends. Gives how, and what it logged.
-    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
-        let id = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-        let mut log = String::new();
-        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
-        (self.child.wait().unwrap(), log)
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// Ends it with a signal; see [`Process::end`].
+    pub(crate) fn end(self, signal: &str) -> (ExitStatus, String) {
+        self.process.end(signal)
     }
 }

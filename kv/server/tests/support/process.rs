@@ -1,0 +1,68 @@
+//! Programs that a test starts: ready when they say so, ended with the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+
+/// A running program. It is killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+}
+
+#[allow(dead_code, reason = "not every suite needs every helper")]
+impl Process {
+    /// Starts a program and reads its output until a line has what `look` looks for.
+    pub(crate) fn start<T>(
+        command: &mut Command,
+        look: impl Fn(&str) -> Option<T>,
+    ) -> (Process, T) {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let mut child = command
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} is installed and starts: {error}"));
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let found = lines.by_ref().map_while(Result::ok).find_map(|line| look(&line));
+        let Some(found) = found else {
+            let mut error = String::new();
+            let stderr = child.stderr.take().map(|mut it| it.read_to_string(&mut error));
+            panic!("{name} ended instead of being ready ({stderr:?}): {error}");
+        };
+        // What it says later must not fill the pipe.
+        thread::spawn(move || lines.for_each(drop));
+        (Process { child }, found)
+    }
+
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills it as `kill -9` does.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Sends a signal by name.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.id().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+    }
+
+    /// Sends a signal by name, and waits until it ends. Gives how, and what it said to stderr, if
+    /// that is piped.
+    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
+        self.signal(signal);
+        let mut log = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
+        (self.child.wait().unwrap(), log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
