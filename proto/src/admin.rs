@@ -26,6 +26,26 @@ pub enum Request {
         /// The store that shall lead.
         store: u64,
     },
+    /// One step towards a peer of a region on a store: it becomes a learner, and once it has about
+    /// all entries, and it shall vote, a voter. The answer is an object: what it is now, and how many
+    /// entries it lacks. Repeated until `is` says what is wanted.
+    #[serde(rename = "add")]
+    AddPeer {
+        /// The region.
+        region: u64,
+        /// The store.
+        store: u64,
+        /// It shall not vote.
+        learner: bool,
+    },
+    /// Removes a region's peer from a store, with its data there. The answer is an object.
+    #[serde(rename = "remove")]
+    RemovePeer {
+        /// The region.
+        region: u64,
+        /// The store.
+        store: u64,
+    },
     /// The newest entries of a region's raft log. The answer is a list.
     #[serde(rename = "log")]
     RaftLog {

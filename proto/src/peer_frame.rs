@@ -44,6 +44,13 @@ pub struct PeerHello {
     /// The `HOST:PORT` where clients reach it by the native protocol; empty: nowhere.
     #[serde(rename = "n", default)]
     pub native: String,
+    /// The `HOST:PORT` where other stores reach it, for those whose configuration does not name it;
+    /// empty: nowhere.
+    #[serde(rename = "p", default)]
+    pub address: String,
+    /// Names its disk: drawn by chance when the store was made. 0: it does not say.
+    #[serde(rename = "d", default)]
+    pub disk: u64,
     /// Whether the connection carries snapshots, and nothing else.
     #[serde(rename = "s", default)]
     pub snapshots: bool,

@@ -11,10 +11,12 @@ fn bytes() -> impl Strategy<Value = Bytes> {
 }
 
 fn hello() -> impl Strategy<Value = PeerHello> {
-    (any::<[u64; 3]>(), ".{0,20}", any::<bool>()).prop_map(|([cluster_id, from, to], text, b)| {
-        let (agent, native) = (text.clone(), text);
-        PeerHello { cluster_id, from, to, agent, native, snapshots: b }
-    })
+    (any::<[u64; 4]>(), ".{0,20}", any::<bool>()).prop_map(
+        |([cluster_id, from, to, disk], text, b)| {
+            let (agent, native, address) = (text.clone(), text.clone(), text);
+            PeerHello { cluster_id, from, to, agent, native, address, disk, snapshots: b }
+        },
+    )
 }
 
 fn frame() -> impl Strategy<Value = PeerFrame> {

@@ -42,6 +42,15 @@ fn a_cluster_shows_its_stores_regions_and_log() {
     let run = tinykv.run(&["admin", "region", "1", "--json"]);
     assert!(run.out().contains("\"leader_store\":1"), "{}", run.out());
     assert_eq!(tinykv.run(&["admin", "transfer-leader", "1", "--to", "1"]).code, 0);
+    // It is a voter already, and cannot leave: it leads.
+    let run = tinykv.run(&["admin", "add-peer", "1", "--store", "1"]);
+    assert_eq!(run.out(), "region  store  is     behind\n1       1      voter  0\n");
+    let run = tinykv.run(&["admin", "remove-peer", "1", "--store", "1"]);
+    assert!(run.code == 1 && run.err().contains("transfer its leadership first"), "{}", run.err());
+    let run = tinykv.run(&["admin", "add-peer", "1", "--store", "2"]);
+    assert!(run.code == 1 && run.err().contains("has not connected"), "{}", run.err());
+    let run = tinykv.run(&["admin", "remove-peer", "1", "--store", "2", "--json"]);
+    assert!(run.out().contains("\"is\":\"none\""), "{}", run.out());
     for wrong in [&["admin", "region", "7"][..], &["admin", "transfer-leader", "1", "--to", "9"]] {
         let run = tinykv.run(wrong);
         assert_eq!((run.code, run.out()), (1, ""), "{wrong:?}");

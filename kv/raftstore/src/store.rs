@@ -12,6 +12,7 @@ use std::ops::Bound;
 use bytes::Bytes;
 use mutant::mutant;
 use proto::peer::{Epoch, LeaderHint, PeerMessage, Region, RegionError, RegionId, StoreId};
+use raft::{Index, NodeId};
 use rand::rngs::SmallRng;
 use wal::{LogBatch, WalReader};
 
@@ -323,6 +324,14 @@ impl<R> Store<R> {
             proposals: peer.proposals.len(),
             reads: peer.reads.len(),
         })
+    }
+
+    /// Up to where the log of each peer of a region is known to be the leader's; empty where this
+    /// store does not lead it.
+    #[must_use]
+    pub fn matched(&self, region: RegionId) -> Vec<(NodeId, Index)> {
+        let progress = self.peers.get(&region).map(|peer| peer.node.status().progress);
+        progress.unwrap_or_default().iter().map(|it| (it.id, it.matched)).collect()
     }
 
     /// All regions on this store, by id.

@@ -44,11 +44,11 @@ pub(crate) use open::{Opened, open};
 pub(crate) use status::{Inspection, region_json};
 
 use crate::config::{Config, Sync};
-use crate::peer::{Deliver, Incoming, Payload, Peers, PeersOptions};
+use crate::peer::{Deliver, Disks, Incoming, Payload, Peers, PeersOptions};
 use crate::pool::ThreadPool;
-use crate::store::{Back, Submission, Waiter};
+use crate::store::{Back, StoreError, Submission, Waiter};
 use inbox::{Event, Inbox, decode};
-use raft_thread::{Parts, RaftThread};
+use raft_thread::{MemberChange, Parts, RaftThread};
 use request::{Barrier, BarrierTo, Write, WriteTo};
 
 /// The state machine of a region.
@@ -101,11 +101,11 @@ impl Cluster {
     ) -> io::Result<Cluster> {
         let inbox = Arc::new(Inbox::default());
         let metrics = Arc::new(ClusterMetrics::default());
-        let options = peers_options(config, native);
+        let Opened { node, wal, applier, engine, disks } = opened;
+        let options = peers_options(config, native, disks);
         let native = options.native.clone();
         let peers = Arc::new(Peers::start(listener, options, deliver(&inbox))?);
         let (tasks, tasks_out) = crossbeam_channel::unbounded();
-        let Opened { node, wal, applier, engine } = opened;
         let (tick, log) = (config.raft_tick.0, wal.reader());
         let parts = Parts {
             node,
@@ -185,6 +185,17 @@ impl Cluster {
         answered.await.unwrap_or_else(|_| Err("the store stops".to_owned()))
     }
 
+    /// Has the members of a region changed. The answer is JSON.
+    async fn change(
+        &self,
+        region: u64,
+        change: MemberChange,
+    ) -> Result<serde_json::Value, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.inbox.push(Event::Change { region: RegionId(region), change, answer });
+        answered.await.unwrap_or(Err(StoreError::Lost))
+    }
+
     /// Hands leadership over, so that nobody waits for an election. Gives up after a while.
     pub(crate) fn hand_over(&self) {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
@@ -229,10 +240,11 @@ impl Drop for Cluster {
     }
 }
 
-fn peers_options(config: &Config, native: Option<SocketAddr>) -> PeersOptions {
+fn peers_options(config: &Config, native: Option<SocketAddr>, disks: Disks) -> PeersOptions {
     let advertised = config.advertise_addr.0.clone();
     let mut options =
         PeersOptions::new(config.cluster_id, config.store_id, config.cluster.0.clone());
+    options.disks = Arc::new(disks);
     options.native = advertised.or_else(|| native.map(|it| it.to_string())).unwrap_or_default();
     options
 }

@@ -131,6 +131,11 @@ pub struct Config {
     #[arg(long, value_name = "ID", default_value = "0")]
     pub store_id: u64,
 
+    /// A new, empty store joins a cluster that exists, instead of founding one with all of `cluster`:
+    /// it has nothing until `tinykv admin add-peer`.
+    #[arg(long, value_name = "YES", default_value = "false", default_missing_value = "true", num_args = 0..=1, require_equals = true, action = clap::ArgAction::Set)]
+    pub join: bool,
+
     /// The number of the cluster; stores with another one are refused.
     #[arg(long, value_name = "N", default_value = "1")]
     pub cluster_id: u64,
@@ -155,6 +160,11 @@ pub struct Config {
     /// After how many ticks a leader says that it lives.
     #[arg(long, value_name = "N", default_value = "2", value_parser = values::count(1, 1000))]
     pub raft_heartbeat_ticks: usize,
+
+    /// How many applied entries of a region's log are kept, before older ones are cut off: a store
+    /// that was away for longer gets a snapshot instead.
+    #[arg(long, value_name = "N", default_value = "100000", value_parser = values::count(2, 1_000_000_000))]
+    pub raft_log_entries: usize,
 
     /// How long a request waits for a leader and a majority before it fails.
     #[arg(long, value_name = "TIME", default_value = "5s")]

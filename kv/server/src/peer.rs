@@ -19,9 +19,11 @@
 //! that a network that swallows packets is found out soon.
 
 mod backoff;
+mod disks;
 mod incoming;
 mod lane;
 mod metrics;
+mod others;
 mod outgoing;
 mod wire;
 
@@ -38,11 +40,12 @@ use proto::peer_frame::PeerHello;
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 
+pub use disks::Disks;
 pub use incoming::Replier;
 pub use lane::AskError;
 pub use metrics::PeerMetrics;
 
-use lane::Lane;
+use others::{Lanes, Others};
 
 /// What travels between stores without an answer.
 pub trait Payload: Send + 'static {
@@ -78,10 +81,13 @@ pub struct PeersOptions {
     pub cluster_id: u64,
     /// This store.
     pub store_id: u64,
-    /// The addresses of all stores, `HOST:PORT`; this one's own is not used.
+    /// The addresses of all stores, `HOST:PORT`; this one's own is told to the others. Stores that
+    /// are not named here are known once they have called.
     pub members: BTreeMap<u64, String>,
     /// Where clients reach this store by the native protocol; empty: nowhere.
     pub native: String,
+    /// Which disk each store has, to tell one that lost its own.
+    pub disks: Arc<Disks>,
     /// The largest frame that is sent or taken, in bytes.
     pub frame_bytes_max: usize,
     /// The most bytes of messages that wait for one store; one message may go beyond.
@@ -104,6 +110,7 @@ impl PeersOptions {
             store_id,
             members,
             native: String::new(),
+            disks: Arc::new(Disks::forgetful(store_id)),
             frame_bytes_max: proto::peer_frame::PEER_FRAME_BYTES_MAX,
             lane_bytes_max: 64 << 20,
             asks_max: 4096,
@@ -120,6 +127,8 @@ impl PeersOptions {
             to,
             agent: concat!("tinykv-server ", env!("CARGO_PKG_VERSION")).to_owned(),
             native: self.native.clone(),
+            address: self.members.get(&self.store_id).cloned().unwrap_or_default(),
+            disk: self.disks.own(),
             snapshots: kind == Kind::Bulk,
         }
     }
@@ -138,13 +147,14 @@ impl PeersOptions {
                 self.store_id, hello.to
             ));
         }
-        if hello.from == self.store_id || !self.members.contains_key(&hello.from) {
+        let is_reachable = self.members.contains_key(&hello.from) || !hello.address.is_empty();
+        if hello.from == self.store_id || hello.from == 0 || !is_reachable {
             return Err(format!(
                 "store {} is no other member of this cluster: compare --cluster and --store-id",
                 hello.from
             ));
         }
-        Ok(())
+        self.disks.check(hello.from, hello.disk)
     }
 }
 
@@ -184,9 +194,7 @@ pub type Done = Box<dyn FnOnce(Result<Bytes, AskError>) + Send>;
 /// The connections of this store. Dropping it closes them.
 #[derive(Debug)]
 pub struct Peers<M: Payload> {
-    lanes: BTreeMap<u64, Arc<Lane<M>>>,
-    /// Of connections for what is large and can wait.
-    bulk_lanes: BTreeMap<u64, Arc<Lane<M>>>,
+    others: Arc<Others<M>>,
     metrics: Arc<PeerMetrics>,
     address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
@@ -198,7 +206,7 @@ pub struct Peers<M: Payload> {
 pub struct PeerStatus {
     /// Its id.
     pub store_id: u64,
-    /// The address that the configuration names.
+    /// Where it is reached: as the configuration says, or as it said itself.
     pub address: String,
     /// Whether there is a connection to it.
     pub connected: bool,
@@ -222,41 +230,25 @@ impl<M: Payload> Peers<M> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let options = Arc::new(options);
-        let new_lanes = || -> BTreeMap<u64, Arc<Lane<M>>> {
-            let others = options.members.keys().filter(|id| **id != options.store_id);
-            others.map(|id| (*id, Arc::new(Lane::new(&options, Arc::clone(&metrics))))).collect()
-        };
-        let (lanes, bulk_lanes) = (new_lanes(), new_lanes());
+        let others = Others::new(Arc::clone(&options), Arc::clone(&deliver), Arc::clone(&metrics));
+        let others = Arc::new(others);
         let (stop, stopped) = oneshot::channel::<()>();
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let body = {
-            let (lanes, bulk_lanes) = (lanes.clone(), bulk_lanes.clone());
-            let metrics = Arc::clone(&metrics);
+            let (others, metrics) = (Arc::clone(&others), Arc::clone(&metrics));
             move || {
                 runtime.block_on(async move {
-                    let incoming = incoming::run(
-                        listener,
-                        Arc::clone(&options),
-                        Arc::clone(&deliver),
-                        Arc::clone(&metrics),
-                    );
-                    tokio::spawn(incoming);
-                    for (id, lane) in lanes {
-                        let (options, deliver) = (Arc::clone(&options), Arc::clone(&deliver));
-                        tokio::spawn(outgoing::run(Kind::Messages, id, lane, options, deliver));
+                    for (id, address) in &options.members {
+                        others.meet(*id, address);
                     }
-                    for (id, lane) in bulk_lanes {
-                        let options = Arc::clone(&options);
-                        let deliver: Deliver = Arc::new(drop);
-                        tokio::spawn(outgoing::run(Kind::Bulk, id, lane, options, deliver));
-                    }
+                    tokio::spawn(incoming::run(listener, others, deliver, metrics));
                     // An error means that the sender was dropped, which is the sign to stop.
                     let _ = stopped.await;
                 });
             }
         };
         let thread = thread::Builder::new().name("peers".into()).spawn(body)?;
-        Ok(Peers { lanes, bulk_lanes, metrics, address, stop: Some(stop), thread: Some(thread) })
+        Ok(Peers { others, metrics, address, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it takes connections.
@@ -274,8 +266,8 @@ impl<M: Payload> Peers<M> {
     /// Sends messages to a store, in order. Gives how many were dropped: those for which there was
     /// no connection or no room.
     pub fn send(&self, to: u64, messages: impl IntoIterator<Item = M>) -> usize {
-        match self.lanes.get(&to) {
-            Some(lane) => lane.send(messages),
+        match self.others.get(to) {
+            Some(lanes) => lanes.messages.send(messages),
             None => messages.into_iter().count(),
         }
     }
@@ -283,8 +275,8 @@ impl<M: Payload> Peers<M> {
     /// Sends messages that are large and can wait, such as parts of snapshots, over a connection of
     /// their own. Gives how many were dropped.
     pub fn send_bulk(&self, to: u64, messages: impl IntoIterator<Item = M>) -> usize {
-        match self.bulk_lanes.get(&to) {
-            Some(lane) => lane.send(messages),
+        match self.others.get(to) {
+            Some(lanes) => lanes.bulk.send(messages),
             None => messages.into_iter().count(),
         }
     }
@@ -292,14 +284,14 @@ impl<M: Payload> Peers<M> {
     /// The stores to which there is a connection.
     #[must_use]
     pub fn connected(&self) -> Vec<u64> {
-        let connected = self.lanes.iter().filter(|(_, lane)| lane.is_connected());
-        connected.map(|(id, _)| *id).collect()
+        let connected = self.others.all().into_iter().filter(|(_, it)| it.messages.is_connected());
+        connected.map(|(id, _)| id).collect()
     }
 
     /// Asks a store; `done` takes the answer, or why there is none within `timeout`.
     pub fn ask(&self, to: u64, body: Bytes, timeout: Duration, done: Done) {
-        match self.lanes.get(&to) {
-            Some(lane) => lane.ask(body, timeout, done),
+        match self.others.get(to) {
+            Some(lanes) => lanes.messages.ask(body, timeout, done),
             None => done(Err(AskError::Unsent)),
         }
     }
@@ -307,20 +299,20 @@ impl<M: Payload> Peers<M> {
     /// Where clients reach a store by the native protocol, once it has said so.
     #[must_use]
     pub fn native_of(&self, store: u64) -> Option<String> {
-        self.lanes.get(&store).and_then(|lane| lane.native())
+        self.others.get(store).and_then(|lanes| lanes.messages.native())
     }
 
     /// What is known of the other stores, by their ids.
     #[must_use]
-    pub fn status(&self, members: &BTreeMap<u64, String>) -> Vec<PeerStatus> {
-        let status = |(store_id, lane): (&u64, &Arc<Lane<M>>)| PeerStatus {
-            store_id: *store_id,
-            address: members.get(store_id).cloned().unwrap_or_default(),
-            connected: lane.is_connected(),
-            native: lane.native(),
-            queued_bytes: lane.queued_bytes(),
+    pub fn status(&self) -> Vec<PeerStatus> {
+        let status = |(store_id, lanes): (u64, Lanes<M>)| PeerStatus {
+            store_id,
+            address: lanes.address(),
+            connected: lanes.messages.is_connected(),
+            native: lanes.messages.native(),
+            queued_bytes: lanes.messages.queued_bytes(),
         };
-        self.lanes.iter().map(status).collect()
+        self.others.all().into_iter().map(status).collect()
     }
 }
 
@@ -333,6 +325,6 @@ impl<M: Payload> Drop for Peers<M> {
                 let _ = thread.join();
             }
         }
-        self.lanes.values().chain(self.bulk_lanes.values()).for_each(|lane| lane.close());
+        self.others.close();
     }
 }

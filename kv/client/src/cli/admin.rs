@@ -2,11 +2,12 @@
 //! knows.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Subcommand;
 use serde_json::Value;
-use tinykv_client::AdminRequest;
+use tinykv_client::{AdminRequest, Client};
 
 use crate::cli::Global;
 use crate::cli::output::Output;
@@ -18,6 +19,8 @@ Examples:
   tinykv admin stores
   tinykv admin regions
   tinykv admin transfer-leader 1 --to 2
+  tinykv admin add-peer 1 --store 4
+  tinykv admin remove-peer 1 --store 2
   tinykv admin raft-log 1 --limit 5 --json")]
 pub(crate) struct Admin {
     #[command(subcommand)]
@@ -43,6 +46,25 @@ enum Command {
         #[arg(long, value_name = "STORE")]
         to: u64,
     },
+    /// Give a store a peer of a region: it learns until it has all data, and votes then
+    AddPeer {
+        /// The region
+        region: u64,
+        /// The store, which must run
+        #[arg(long, value_name = "STORE")]
+        store: u64,
+        /// It shall not vote
+        #[arg(long)]
+        learner: bool,
+    },
+    /// Take a region's peer from a store, with its data there
+    RemovePeer {
+        /// The region
+        region: u64,
+        /// The store
+        #[arg(long, value_name = "STORE")]
+        store: u64,
+    },
     /// The newest entries of a region's raft log
     RaftLog {
         /// The region
@@ -63,12 +85,25 @@ impl Admin {
                 let request = AdminRequest::TransferLeader { region, store: to };
                 (request, &["region", "asked_to_lead"])
             }
+            Command::AddPeer { region, store, learner } => {
+                (AdminRequest::AddPeer { region, store, learner }, &PEER)
+            }
+            Command::RemovePeer { region, store } => {
+                (AdminRequest::RemovePeer { region, store }, &PEER)
+            }
             Command::RaftLog { region, limit } => {
                 (AdminRequest::RaftLog { region, limit }, &["index", "term", "kind", "bytes"])
             }
         };
-        let text = global.connect().await?.admin(request).await?;
-        let answer: Value = serde_json::from_str(&text).context("the answer is no JSON")?;
+        let client = global.connect().await?;
+        let mut answer = ask(&client, request.clone()).await?;
+        if let AdminRequest::AddPeer { learner: false, .. } = &request {
+            // Each request is one step.
+            while answer["is"] != "voter" {
+                tokio::time::sleep(STEP).await;
+                answer = ask(&client, request.clone()).await?;
+            }
+        }
         if global.json {
             out.json(&answer)?;
         } else {
@@ -81,6 +116,17 @@ impl Admin {
         Ok(ExitCode::SUCCESS)
     }
 }
+
+/// How long a peer that is added is left alone before the next look.
+const STEP: Duration = Duration::from_millis(200);
+
+/// Asks, and understands the answer.
+async fn ask(client: &Client, request: AdminRequest) -> anyhow::Result<Value> {
+    let text = client.admin(request).await?;
+    serde_json::from_str(&text).context("the answer is no JSON")
+}
+
+const PEER: [&str; 4] = ["region", "store", "is", "behind"];
 
 const REGION: [&str; 9] = [
     "id",

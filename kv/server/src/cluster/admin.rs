@@ -1,9 +1,10 @@
 //! What people ask a store of a cluster, and have it do.
 
 use proto::admin::Request;
-use proto::peer::RegionId;
+use proto::peer::{RegionId, StoreId};
 use serde_json::{Value, json};
 
+use super::raft_thread::MemberChange;
 use super::{Cluster, region_json};
 use crate::store::StoreError;
 
@@ -26,6 +27,12 @@ impl Cluster {
                 self.transfer(Some(region), Some(store)).await.map_err(StoreError::Refused)?;
                 Ok(json!({ "region": region, "asked_to_lead": store }))
             }
+            Request::AddPeer { region, store, learner } => {
+                self.change(region, MemberChange::Add { store: StoreId(store), learner }).await
+            }
+            Request::RemovePeer { region, store } => {
+                self.change(region, MemberChange::Remove { store: StoreId(store) }).await
+            }
             Request::RaftLog { region, limit } => self.raft_log(RegionId(region), limit),
         }
     }
@@ -37,7 +44,7 @@ impl Cluster {
 
     /// The stores of the cluster, this one too.
     pub(crate) fn stores(&self) -> Value {
-        let others = self.peers.status(&self.members).into_iter().map(|peer| {
+        let others = self.peers.status().into_iter().map(|peer| {
             json!({
                 "id": peer.store_id,
                 "peer_address": peer.address,

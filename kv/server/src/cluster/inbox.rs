@@ -15,6 +15,7 @@ use tokio::sync::oneshot;
 use wal::GroupId;
 
 use super::forward::Question;
+use super::raft_thread::{ChangeAnswer, MemberChange};
 use super::request::{Barrier, Write};
 use super::status::Inspection;
 use crate::peer::{AskError, Replier};
@@ -56,6 +57,8 @@ pub(super) enum Event {
         to: Option<StoreId>,
         answer: oneshot::Sender<Result<(), String>>,
     },
+    /// The members of a region shall change. The answer is JSON.
+    Change { region: RegionId, change: MemberChange, answer: ChangeAnswer },
     /// The store cannot go on.
     Failed(String),
     /// The end.

@@ -13,6 +13,7 @@ use wal::{Durability, SharedWal, TailPolicy};
 
 use super::Machine;
 use crate::config::{Config, EngineKind};
+use crate::peer::Disks;
 use crate::server::StartError;
 
 /// What a store of a cluster keeps.
@@ -21,9 +22,11 @@ pub(crate) struct Opened {
     pub(super) wal: SharedWal<LogEntry>,
     pub(super) applier: Applier<Machine>,
     pub(crate) engine: Arc<dyn Engine>,
+    pub(super) disks: Disks,
 }
 
-/// Opens the folder of a store. A new one gets the first region, which all members share.
+/// Opens the folder of a store. A new one gets the first region, which all members share, unless it
+/// joins a cluster that has one already.
 pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     if config.engine == EngineKind::Memory {
         let reason = "the engine `memory` forgets what the log takes for applied";
@@ -34,6 +37,8 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         return Err(StartError::Cluster { reason: reason.to_owned() });
     }
     std::fs::create_dir_all(&config.path)
+        .map_err(|source| StartError::Folder { folder: config.path.clone(), source })?;
+    let disks = Disks::open(config.store_id, &config.path)
         .map_err(|source| StartError::Folder { folder: config.path.clone(), source })?;
     let folder = |name: &str| -> PathBuf { config.path.join(name) };
     let engine = crate::open::open(&Config { path: folder("engine"), ..config.clone() })?;
@@ -56,10 +61,10 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     let write = |batch| wal.write(batch, Durability::Synced).map(drop);
     let options = options_of(config);
     let mut store = Store::open(options, wal.reader(), &report, engine.as_ref(), write)?;
-    if store.is_new() {
+    if store.is_new() && !config.join {
         store.bootstrap(first_region(config))?;
     }
-    Ok(Opened { node: Replicated::new(store), wal, applier, engine })
+    Ok(Opened { node: Replicated::new(store), wal, applier, engine, disks })
 }
 
 fn from_wal(error: wal::Error) -> StartError {
@@ -85,6 +90,7 @@ fn options_of(config: &Config) -> raftstore::Config {
         election_ticks: ticks(config.raft_election_ticks),
         heartbeat_ticks: ticks(config.raft_heartbeat_ticks),
         reads: ReadMode::Lease,
+        log_entries_max: config.raft_log_entries as u64,
         ..raftstore::Config::new(StoreId(config.store_id))
     }
 }

@@ -8,6 +8,8 @@
 //! Time passes before requests are looked at: a thread that was held up finds out that its lease
 //! has ended before it lets anybody read. A request that finds no leader waits for one.
 
+mod members;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,6 +30,8 @@ use crate::clock::Clock;
 use crate::peer::{AskError, Peers, Replier};
 use crate::pool::ThreadPool;
 use crate::store::{Outcome, StoreError};
+
+pub(super) use members::{ChangeAnswer, MemberChange};
 
 /// While more bytes than this wait for the log, the raft store is asked for nothing new.
 const LOG_BYTES_MAX: u64 = 32 << 20;
@@ -58,6 +62,7 @@ pub(super) struct Parts {
 enum Pending {
     Write(Write),
     Barriers(Vec<Barrier>),
+    Change { store: StoreId, answer: ChangeAnswer },
 }
 
 /// The raft thread.
@@ -168,6 +173,7 @@ impl RaftThread {
             Event::Transfer { region, to, answer } => {
                 drop(answer.send(self.transfer(region, to)));
             }
+            Event::Change { region, change, answer } => self.change(region, change, answer),
             Event::Failed(reason) => self.fail(reason),
             Event::Stop => self.is_stopping = true,
         }
@@ -486,6 +492,9 @@ impl RaftThread {
         for Answer { tag, result } in ready.answers {
             self.answered(tag, result);
         }
+        for Answer { tag, result } in ready.changes {
+            self.changed(tag, result);
+        }
         for alarm in ready.alarms {
             log::warn!("{}", alarm.message; "region" => alarm.region.0);
         }
@@ -558,7 +567,7 @@ impl RaftThread {
     /// Takes what the raft store says to a request.
     fn answered(&mut self, tag: u64, result: Result<Vec<Response>, RegionError>) {
         match (self.pending.remove(&tag), result) {
-            (None, _) => {}
+            (None | Some(Pending::Change { .. }), _) => {}
             (Some(Pending::Write(write)), Ok(responses)) => self.finish(write, Ok(responses)),
             (Some(Pending::Write(write)), Err(error)) => match refusal(error) {
                 None => self.parked_writes.push(write),
@@ -637,6 +646,7 @@ impl RaftThread {
                 Pending::Barriers(barriers) => {
                     barriers.into_iter().for_each(|it| it.finish(Err(StoreError::Stopped)));
                 }
+                Pending::Change { answer, .. } => drop(answer.send(Err(StoreError::Lost))),
             }
         }
         for (_, barriers) in std::mem::take(&mut self.waiting) {

@@ -11,15 +11,22 @@ use parking_lot::Mutex;
 use proto::peer_frame::{PeerFrame, PeerHello};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 
+use super::others::Others;
 use super::outgoing::describe;
 use super::wire::{Reader, WireError, Writer};
-use super::{Deliver, Incoming, Kind, PeerMetrics, PeersOptions};
+use super::{Deliver, Incoming, Kind, Payload, PeerMetrics, PeersOptions};
 
 /// The pause after the system refused to give a connection.
 const REFUSAL_PAUSE: Duration = Duration::from_millis(100);
+
+/// The largest frame that is taken from one that is not known yet, in bytes.
+const GREETING_BYTES_MAX: usize = 64 << 10;
+
+/// How many may be about to say who they are; more are refused.
+const GREETINGS_MAX: usize = 64;
 
 /// Where the answer to a request goes. When it is dropped, the asking store hears that the answer
 /// is lost.
@@ -50,8 +57,8 @@ impl Drop for Replier {
 }
 
 /// What the connections of other stores share.
-struct Shared {
-    options: Arc<PeersOptions>,
+struct Shared<M: Payload> {
+    others: Arc<Others<M>>,
     deliver: Deliver,
     metrics: Arc<PeerMetrics>,
     /// The newest connection of each store, and the newest for what is large.
@@ -59,9 +66,9 @@ struct Shared {
 }
 
 /// Takes connections for ever.
-pub(super) async fn run(
+pub(super) async fn run<M: Payload>(
     listener: TcpListener,
-    options: Arc<PeersOptions>,
+    others: Arc<Others<M>>,
     deliver: Deliver,
     metrics: Arc<PeerMetrics>,
 ) {
@@ -71,12 +78,14 @@ pub(super) async fn run(
             return log::error!("the peer address failed"; "error" => error.to_string());
         }
     };
-    let shared = Arc::new(Shared { options, deliver, metrics, newest: Mutex::default() });
+    let shared = Arc::new(Shared { others, deliver, metrics, newest: Mutex::default() });
+    let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
     loop {
         match listener.accept().await {
-            Ok((socket, _)) => {
-                tokio::spawn(serve(socket, Arc::clone(&shared)));
-            }
+            Ok((socket, _)) => match Arc::clone(&greetings).try_acquire_owned() {
+                Ok(permit) => drop(tokio::spawn(serve(socket, permit, Arc::clone(&shared)))),
+                Err(_) => drop(shared.metrics.refused.inc()),
+            },
             Err(error) => {
                 log::warn!("cannot take a store's connection"; "error" => error.to_string());
                 tokio::time::sleep(REFUSAL_PAUSE).await;
@@ -87,8 +96,16 @@ pub(super) async fn run(
 
 /// Greets a store, and then takes what it sends in a task of its own, which a newer connection of
 /// the store ends.
-async fn serve(socket: TcpStream, shared: Arc<Shared>) {
-    match greet(socket, &shared).await {
+async fn serve<M: Payload>(
+    socket: TcpStream,
+    permit: OwnedSemaphorePermit,
+    shared: Arc<Shared<M>>,
+) {
+    // A greeting is short: one that comes byte by byte is none.
+    let greeting = tokio::time::timeout(shared.others.options.patience, greet(socket, &shared));
+    let greeting = greeting.await.unwrap_or(Err(WireError::Silent));
+    drop(permit);
+    match greeting {
         Err(error) => {
             shared.metrics.refused.inc();
             log::warn!("a store's connection is refused"; "reason" => describe(&error));
@@ -106,19 +123,23 @@ async fn serve(socket: TcpStream, shared: Arc<Shared>) {
 }
 
 /// Reads who calls, and says who we are.
-async fn greet(
+async fn greet<M: Payload>(
     socket: TcpStream,
-    shared: &Shared,
+    shared: &Shared<M>,
 ) -> Result<(PeerHello, Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>), WireError> {
-    let options = &shared.options;
+    let options = &shared.others.options;
     socket.set_nodelay(true)?;
     let (read, write) = socket.into_split();
-    let mut reader = Reader::new(read, options.frame_bytes_max);
+    let mut reader = Reader::new(read, GREETING_BYTES_MAX);
     let mut writer = Writer::new(write, options.patience);
     let PeerFrame::Hello(hello) = reader.next(options.patience).await? else {
         return Err(WireError::Protocol("it did not greet"));
     };
-    let answer = match options.check(&hello) {
+    let meet = || match shared.others.meet(hello.from, &hello.address) {
+        true => Ok(()),
+        false => Err("too many stores have called: restart this one".to_owned()),
+    };
+    let answer = match options.check(&hello).and_then(|()| meet()) {
         Ok(()) => PeerFrame::Welcome(options.hello(Kind::Messages, hello.from)),
         Err(reason) => PeerFrame::Refused(reason),
     };
@@ -126,28 +147,31 @@ async fn greet(
     writer.flush().await?;
     match answer {
         PeerFrame::Refused(reason) => Err(WireError::Refused(reason)),
-        _ => Ok((hello, reader, writer)),
+        _ => {
+            reader.frame_bytes_max = options.frame_bytes_max;
+            Ok((hello, reader, writer))
+        }
     }
 }
 
 /// Takes what a store sends until the connection ends.
-async fn take(
+async fn take<M: Payload>(
     from: u64,
-    shared: Arc<Shared>,
+    shared: Arc<Shared<M>>,
     reader: Reader<OwnedReadHalf>,
     writer: Writer<OwnedWriteHalf>,
 ) {
     let (to, answers) = mpsc::unbounded_channel();
     let error = tokio::select! {
         error = read(from, &shared, reader, to) => error,
-        error = write(&shared.options, writer, answers) => error,
+        error = write(&shared.others.options, writer, answers) => error,
     };
     log::info!("a store's connection ended"; "store" => from, "reason" => describe(&error));
 }
 
-async fn read(
+async fn read<M: Payload>(
     from: u64,
-    shared: &Shared,
+    shared: &Shared<M>,
     mut reader: Reader<OwnedReadHalf>,
     to: mpsc::UnboundedSender<(u64, Bytes)>,
 ) -> WireError {
@@ -172,7 +196,7 @@ async fn read(
                 let in_flight = Arc::clone(&in_flight);
                 let replier = Replier { id, to: to.clone(), in_flight, is_answered: false };
                 // Beyond the limit it is dropped, which answers it.
-                if before < shared.options.asks_max {
+                if before < shared.others.options.asks_max {
                     let timeout = Duration::from_millis(timeout_ms.into());
                     (shared.deliver)(Incoming::Ask { from, timeout, body, replier });
                 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use parking_lot::Mutex;
 use proto::peer_frame::{PeerFrame, encode_messages};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -16,17 +17,26 @@ use super::{Deliver, Incoming, Kind, Payload, PeersOptions};
 /// How often asks are looked at whose time is over.
 const EXPIRE: Duration = Duration::from_millis(50);
 
-/// Keeps a connection to store `id` for ever.
+/// A connection to be kept.
+pub(super) struct Way {
+    pub(super) kind: Kind,
+    /// The store.
+    pub(super) id: u64,
+    /// Where it is reached.
+    pub(super) address: Arc<Mutex<String>>,
+}
+
+/// Keeps a connection to a store for ever.
 pub(super) async fn run<M: Payload>(
-    kind: Kind,
-    id: u64,
+    way: Way,
     lane: Arc<Lane<M>>,
     options: Arc<PeersOptions>,
     deliver: Deliver,
 ) {
     let mut backoff = Backoff::new(options.backoff);
+    let id = way.id;
     loop {
-        let error = match connect(kind, id, &options).await {
+        let error = match connect(&way, &options).await {
             Err(error) => error,
             Ok((reader, writer, native)) => {
                 let failures = backoff.reset();
@@ -59,11 +69,10 @@ pub(super) fn describe(error: &WireError) -> String {
 
 /// Connects, and says hello. Gives the native address that the store says.
 async fn connect(
-    kind: Kind,
-    id: u64,
+    way: &Way,
     options: &PeersOptions,
 ) -> Result<(Reader<OwnedReadHalf>, Writer<OwnedWriteHalf>, String), WireError> {
-    let address = &options.members[&id];
+    let address = way.address.lock().clone();
     let connecting = TcpStream::connect(address);
     let socket = tokio::time::timeout(options.patience, connecting)
         .await
@@ -71,7 +80,8 @@ async fn connect(
     socket.set_nodelay(true)?;
     let (read, write) = socket.into_split();
     let mut writer = Writer::new(write, options.patience);
-    PeerFrame::Hello(options.hello(kind, id)).encode(options.frame_bytes_max, &mut writer.out)?;
+    PeerFrame::Hello(options.hello(way.kind, way.id))
+        .encode(options.frame_bytes_max, &mut writer.out)?;
     writer.flush().await?;
     let mut reader = Reader::new(read, options.frame_bytes_max);
     match reader.next(options.patience).await? {

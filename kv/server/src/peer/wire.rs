@@ -33,7 +33,7 @@ pub(super) enum WireError {
 pub(super) struct Reader<R> {
     socket: R,
     input: BytesMut,
-    frame_bytes_max: usize,
+    pub(super) frame_bytes_max: usize,
 }
 
 impl<R: AsyncRead + Unpin> Reader<R> {

@@ -1,0 +1,113 @@
+//! Snapshots between real processes: a store that was away for too long, and a store that is new.
+//!
+//! A store that lost its disk does not come back: it has forgotten what it promised. It leaves the
+//! region, and a store with another number comes instead.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/http.rs"]
+mod http;
+#[path = "support/members.rs"]
+mod members;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/resp.rs"]
+mod resp;
+#[path = "support/writers.rs"]
+mod writers;
+
+use client::AdminRequest;
+use cluster::Cluster;
+use members::{add, admin, region_of};
+use writers::{check, writers};
+
+/// Requests wait so long for a leader; and logs are cut off after a few entries.
+const FLAGS: [&str; 2] = ["--request-timeout=60s", "--raft-log-entries=20"];
+
+const INSTALLED: &str = "tinykv_snapshots_installed_total";
+
+/// Waits until the log of a store begins after an entry, and gives the first.
+fn wait_cut(cluster: &Cluster, store: u64, after: u64) -> u64 {
+    loop {
+        let first = region_of(cluster, store)["first_index"].as_u64();
+        if let Some(first) = first.filter(|first| *first > after) {
+            return first;
+        }
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_store_that_was_away_gets_a_snapshot_while_clients_write() {
+    let mut cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let away = cluster.leader(&[1]) % 3 + 1;
+    let rest: Vec<u64> = (1..=3).filter(|id| *id != away).collect();
+    let through = writers(&cluster, &rest);
+    through.iter().for_each(|writer| writer.wait(20));
+    cluster.kill(away);
+    let mut last = 0;
+    for store in &rest {
+        // What it has is at most what was written by now.
+        let first = wait_cut(&cluster, *store, last);
+        last = last.max(first + 200);
+        wait_cut(&cluster, *store, last);
+    }
+    cluster.start_store(away);
+    while cluster.metric(away, INSTALLED) == 0.0 {}
+    cluster.wait_ready(away);
+    through.iter().for_each(|writer| writer.wait(20));
+    check(&cluster, through);
+}
+
+#[test]
+fn a_store_that_lost_its_disk_does_not_come_back_under_its_number() {
+    let mut cluster = Cluster::start(3, &["--request-timeout=300ms"]);
+    let mut client = cluster.client(1);
+    while client.run("SET key 1") != "OK" {}
+    (1..=3).for_each(|id| cluster.wait_ready(id));
+    cluster.kill(2);
+    cluster.wipe(2);
+    cluster.start_store(2);
+    let refused = |id| cluster.metric(id, "tinykv_peer_refused_total");
+    while refused(1) == 0.0 || refused(3) == 0.0 {}
+    // It would answer that there is nothing.
+    assert!(cluster.client(2).run("GET key").starts_with("(error) CLUSTERDOWN"));
+    while client.run("GET key") != "\"1\"" {}
+}
+
+#[test]
+fn a_store_that_lost_its_disk_is_replaced_while_clients_write() {
+    let mut cluster = Cluster::start(3, &FLAGS);
+    cluster.wait_ready(1);
+    let lost = cluster.leader(&[1]) % 3 + 1;
+    let rest: Vec<u64> = (1..=3).filter(|id| *id != lost).collect();
+    let through = writers(&cluster, &rest);
+    through.iter().for_each(|writer| writer.wait(20));
+    wait_cut(&cluster, rest[0], 100);
+    cluster.kill(lost);
+    cluster.wipe(lost);
+    let gone = admin(&cluster, &AdminRequest::RemovePeer { region: 1, store: lost });
+    assert_eq!(gone["is"], "none");
+    cluster.start_joiner(4);
+    add(&cluster, 4);
+    assert!(cluster.metric(4, INSTALLED) > 0.0);
+    through.iter().for_each(|writer| writer.wait(20));
+    check(&cluster, through);
+    // It counts: with one of the old ones it is a majority.
+    let leader = cluster.leader(&rest);
+    cluster.kill(leader);
+    let alive: Vec<u64> = cluster.stores.keys().copied().collect();
+    let through = writers(&cluster, &alive);
+    through.iter().for_each(|writer| writer.wait(20));
+    // And it is one of them after a restart.
+    cluster.kill(4);
+    cluster.start_store(4);
+    cluster.wait_ready(4);
+    through.iter().for_each(|writer| writer.wait(20));
+    check(&cluster, through);
+}
