@@ -146,6 +146,17 @@ ROUNDS ?= 20
 failover: ## kill -9 the leader of a cluster again and again, and measure how long nobody can write (ROUNDS=20)
 	ROUNDS=$(ROUNDS) $(CARGO) test --release --package tinykv-server --test failover $(ARGS) -- --nocapture
 
+MINUTES ?= 10
+SEED ?= 1
+
+faults: ## kill, stop and cut off the stores of a cluster for MINUTES, and judge what clients saw (MINUTES=10 SEED=1)
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --release --package tinykv-server --test faults $(ARGS) -- --nocapture
+
+MIB ?= 1024
+
+recovery: ## how long a store with MIB of data takes to come back, and what clients notice (MIB=1024)
+	MIB=$(MIB) $(CARGO) test --release --package tinykv-server --test recovery $(ARGS) -- --nocapture
+
 bench-redis: ## compare with redis-server under redis-benchmark (RUNS=9 SYNCS=always PIPELINES=1 and the like)
 	$(CARGO) build --release --package tinykv-server
 	kv/server/bench/redis.sh

@@ -4,16 +4,26 @@
 //! They must be installed, and so these tests run with `make test-interop` only, which says how.
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[path = "support/cluster.rs"]
+mod cluster;
+#[path = "support/http.rs"]
+mod http;
 #[path = "interop/ours.rs"]
 mod ours;
-#[path = "interop/process.rs"]
-mod process;
+#[path = "support/program.rs"]
+mod program;
+#[path = "support/proxy.rs"]
+mod proxy;
+#[path = "support/resp.rs"]
+mod resp;
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use cluster::Cluster;
 use ours::Ours;
 
 /// Runs a program to its end with `input`; gives what it said.
@@ -133,6 +143,44 @@ fn redis_py_runs() {
     let server = Ours::start();
     let said = run(Command::new("python3").arg(script("redis_py.py")).arg(server.resp_addr()), b"");
     assert!(said.contains("checks passed"), "{said}");
+}
+
+/// Two stores of a cluster: one that leads, and one that does not.
+fn leader_and_follower(cluster: &Cluster) -> [SocketAddr; 2] {
+    (1..=3).for_each(|id| cluster.wait_ready(id));
+    let leader = cluster.leader(&[1]);
+    [leader, leader % 3 + 1].map(|id| cluster.stores[&id].resp())
+}
+
+#[test]
+fn redis_py_and_node_redis_run_on_any_store_of_a_cluster() {
+    // A machine that is busy must not make the leader change in between.
+    let cluster = Cluster::start(3, &["--sync=never", "--raft-election-ticks=40"]);
+    for address in leader_and_follower(&cluster) {
+        let address = address.to_string();
+        let said = run(Command::new("python3").arg(script("redis_py.py")).arg(&address), b"");
+        assert!(said.contains("checks passed"), "{said}");
+        let said = run(Command::new("node").arg(script("node_redis.mjs")).arg(&address), b"");
+        assert!(said.contains("checks passed"), "{said}");
+    }
+}
+
+#[test]
+fn redis_benchmark_does_not_notice_that_a_follower_dies() {
+    let mut cluster = Cluster::start(3, &["--request-timeout=60s", "--raft-election-ticks=40"]);
+    let [leader, follower] = leader_and_follower(&cluster);
+    let third =
+        (1..=3).find(|id| ![leader, follower].contains(&cluster.stores[id].resp())).unwrap();
+    for address in [leader, follower] {
+        let port = address.port().to_string();
+        let mut benchmark = Command::new("redis-benchmark");
+        benchmark.args(["-p", &port, "-t", "set,get", "-n", "3000", "-c", "20", "-q", "-P", "8"]);
+        let benchmark = std::thread::spawn(move || run(&mut benchmark, b""));
+        cluster.kill(third);
+        cluster.start_store(third);
+        let said = benchmark.join().unwrap();
+        assert!(said.contains("SET:") && !said.to_lowercase().contains("error"), "{said}");
+    }
 }
 
 #[test]
