@@ -3,7 +3,7 @@
 //! ```text
 //!   root            one page per column family: low keys -> chunks
 //!     chunk         some hundred low keys -> places of leaves
-//!       leaf        up to 64 keys with their versions, in three flat arrays; never changed
+//!       leaf        up to 40 keys with their versions, in three flat arrays; never changed
 //! ```
 //!
 //! Each arrow is an atomic pointer. A write copies one leaf and swaps the pointer to it; where a

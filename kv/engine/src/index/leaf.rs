@@ -8,8 +8,9 @@ use super::horizon::Horizon;
 use super::keys::{Keys, KeysBuilder};
 
 /// Most keys in a leaf. A write copies one leaf, so that a larger one costs writes and memory
-/// traffic, and a smaller one costs memory for pointers.
-pub(super) const LEAF_KEYS_MAX: usize = 64;
+/// traffic, and a smaller one costs memory for pointers. With this many keys of usual length the
+/// arrays of a leaf stay below 1 KiB, up to where glibc's malloc keeps what is freed at hand.
+pub(super) const LEAF_KEYS_MAX: usize = 40;
 
 /// Most bytes of keys in a leaf that has more than one key.
 const LEAF_BYTES_MAX: usize = 16 << 10;
@@ -119,7 +120,7 @@ impl<V: Clone> Leaf<V> {
     ) -> Leaf<V> {
         let bytes = changes.iter().map(|change| change.key.len()).sum::<usize>();
         let mut out =
-            LeafBuilder::with_capacity(self.len() + changes.len(), self.keys.bytes() + bytes);
+            LeafBuilder::like(self, self.len() + changes.len(), self.keys.bytes() + bytes);
         let mut next = 0;
         for change in changes {
             let (at, found) = match self.search(change.key) {
@@ -163,7 +164,7 @@ impl<V: Clone> Leaf<V> {
     /// Some of the keys with all versions.
     fn part(&self, range: Range<usize>) -> Leaf<V> {
         let bytes = range.clone().map(|i| self.key(i).len()).sum();
-        let mut out = LeafBuilder::with_capacity(range.len(), bytes);
+        let mut out = LeafBuilder::like(self, range.len(), bytes);
         let older = self.older_range(range.start).start..self.older_range(range.end).start;
         out.older.extend(self.older[older].iter().map(|older| Older {
             key: older.key - range.start as u32,
@@ -244,12 +245,16 @@ pub(super) struct LeafBuilder<V> {
 
 impl<V: Clone> LeafBuilder<V> {
     pub(super) fn with_capacity(keys: usize, bytes: usize) -> LeafBuilder<V> {
-        LeafBuilder {
-            keys: KeysBuilder::with_capacity(keys, bytes),
-            newest: Vec::with_capacity(keys),
-            older: Vec::new(),
-            removed: 0,
-        }
+        LeafBuilder::with(KeysBuilder::with_capacity(keys, bytes), keys)
+    }
+
+    /// A builder for a leaf whose keys mostly come from another.
+    fn like(from: &Leaf<V>, keys: usize, bytes: usize) -> LeafBuilder<V> {
+        LeafBuilder::with(KeysBuilder::like(&from.keys, keys, bytes), keys)
+    }
+
+    fn with(keys: KeysBuilder, len: usize) -> LeafBuilder<V> {
+        LeafBuilder { keys, newest: Vec::with_capacity(len), older: Vec::new(), removed: 0 }
     }
 
     pub(super) fn len(&self) -> usize {

@@ -32,6 +32,12 @@ impl<T> FanBuilder<T> {
         FanBuilder { lows, children: Vec::with_capacity(children) }
     }
 
+    /// A builder for a page whose children mostly come from another.
+    fn like(from: &Fan<T>, children: usize) -> FanBuilder<T> {
+        let lows = KeysBuilder::like(&from.lows, children, from.lows.bytes());
+        FanBuilder { lows, children: Vec::with_capacity(children) }
+    }
+
     fn push(&mut self, low: &[u8], child: Arc<T>) {
         self.lows.push(low);
         self.children.push(child);
@@ -50,7 +56,7 @@ impl<T> FanBuilder<T> {
 impl<T> Fan<T> {
     /// A copy in which `with` stands instead of the child at `i`.
     fn replace(&self, i: usize, with: impl IntoIterator<Item = (Vec<u8>, Arc<T>)>) -> Fan<T> {
-        let mut out = FanBuilder::with_capacity(self.children.len() + 1);
+        let mut out = FanBuilder::like(self, self.children.len() + 1);
         out.extend(self, 0..i);
         for (low, child) in with {
             out.push(&low, child);
@@ -235,7 +241,7 @@ impl<V: Clone> Tree<V> {
         let most = if ascending { CHUNK_LEAVES_MAX * 7 / 8 } else { page.len().div_ceil(2) };
         let with = (0..page.len()).step_by(most.max(1)).map(|start| {
             let end = (start + most).min(page.len());
-            let mut part = FanBuilder::with_capacity(end - start);
+            let mut part = FanBuilder::like(&page, end - start);
             part.extend(&page, start..end);
             let low =
                 if start == 0 { path.root.lows.get(path.chunk) } else { page.lows.get(start) };
