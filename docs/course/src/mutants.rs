@@ -13,7 +13,7 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use crate::workspace::{Metadata, Package};
-use list::List;
+use list::{List, With};
 use suite::{Program, Verdict};
 
 /// What to try.
@@ -24,6 +24,9 @@ pub(crate) struct Options {
     package: Vec<String>,
     /// Only the bugs of these names
     names: Vec<String>,
+    /// The bugs in code that only this feature builds, instead of the others
+    #[arg(long)]
+    with: Option<String>,
     /// List the bugs, and run nothing
     #[arg(long)]
     list: bool,
@@ -33,10 +36,11 @@ pub(crate) struct Options {
 pub(crate) fn run(metadata: &Metadata, options: &Options) -> Result<bool> {
     let (mut tried, mut survived) = (0, 0);
     for package in metadata.ours() {
-        let Some(mut list) = List::read(&metadata.workspace_root.join(metadata.folder(package)))?
+        let Some(mut all) = List::read(&metadata.workspace_root.join(metadata.folder(package)))?
         else {
             continue;
         };
+        let mut list = all.choose(options.with.as_deref());
         if !options.names.is_empty() {
             list.bugs.retain(|name, _| options.names.contains(name));
         }
@@ -51,7 +55,7 @@ pub(crate) fn run(metadata: &Metadata, options: &Options) -> Result<bool> {
             continue;
         }
         tried += list.bugs.len();
-        survived += try_list(package, &list)?;
+        survived += try_list(package, &list, options.with.as_deref())?;
     }
     if options.list {
         return Ok(true);
@@ -62,10 +66,10 @@ pub(crate) fn run(metadata: &Metadata, options: &Options) -> Result<bool> {
 }
 
 /// Tries the bugs of one crate, and returns how many were not caught.
-fn try_list(package: &Package, list: &List) -> Result<usize> {
+fn try_list(package: &Package, list: &With, feature: Option<&str>) -> Result<usize> {
     let own = [package.name.clone()];
     let suites = if list.suites.is_empty() { &own[..] } else { &list.suites };
-    let programs = suite::build(&package.name, suites)?;
+    let programs = suite::build(&package.name, suites, feature)?;
     let mut timed = Vec::new();
     for program in programs {
         let (verdict, seconds) = program.run(None, None)?;

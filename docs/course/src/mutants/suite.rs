@@ -43,13 +43,21 @@ impl fmt::Display for Verdict {
     }
 }
 
-/// Builds the test programs of some packages with the feature `mutants` of one.
-pub(crate) fn build(package: &str, suites: &[String]) -> Result<Vec<Program>> {
+/// Builds the test programs of some packages with the feature `mutants` of one, and with another
+/// one of each suite if it is named.
+pub(crate) fn build(
+    package: &str,
+    suites: &[String],
+    feature: Option<&str>,
+) -> Result<Vec<Program>> {
     let mut command = Command::new(cargo());
     command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
     command.args(["--features", &format!("{package}/mutants")]);
     for suite in suites {
         command.args(["--package", suite]);
+        if let Some(feature) = feature {
+            command.args(["--features", &format!("{suite}/{feature}")]);
+        }
     }
     let output = command.stderr(Stdio::inherit()).output().context("cannot run cargo test")?;
     ensure!(output.status.success(), "cannot build the tests of {package}");

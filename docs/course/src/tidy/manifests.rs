@@ -27,7 +27,7 @@ pub(super) fn check(metadata: &Metadata, files: &[PathBuf]) -> Result<Vec<Findin
             }
         }
         let list = List::read(&root.join(folder))?;
-        let names = list.map(|list| list.bugs.into_keys().collect());
+        let names = list.map(|list| list.names().map(str::to_owned).collect());
         findings.extend(mutants(folder, &used, names.as_ref()));
     }
     Ok(findings)
