@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::Engine;
 use node::Replicated;
+use parking_lot::Mutex;
 use proto::peer::{Epoch, Peer, Region, RegionId, StoreId};
 use raft::ReadMode;
 use raftstore::{Applier, LogEntry, Store};
@@ -15,6 +17,9 @@ use super::Machine;
 use crate::config::{Config, EngineKind};
 use crate::peer::Disks;
 use crate::server::StartError;
+
+/// How often a long start says how far it is.
+const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a store of a cluster keeps.
 pub(crate) struct Opened {
@@ -53,10 +58,13 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         // Every entry is looked at: what is found damaged is fetched again before this store could
         // lead with it, also at the second start after the damage.
         verify_all: true,
+        progress: Some(progress()),
         ..wal::Options::default()
     };
     let (wal, report) =
         SharedWal::open(wal::RealFs::shared(), &folder("wal"), options).map_err(from_wal)?;
+    log::info!("the log is read"; "segments" => report.segments, "blocks" => report.blocks,
+        "damaged" => report.faulty.len(), "ms" => report.took.as_millis() as u64);
     let applier = Applier::open(Arc::clone(&engine), Machine::default())?;
     let write = |batch| wal.write(batch, Durability::Synced).map(drop);
     let options = options_of(config);
@@ -65,6 +73,18 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         store.bootstrap(first_region(config))?;
     }
     Ok(Opened { node: Replicated::new(store), wal, applier, engine, disks })
+}
+
+/// Logs now and then how far the log is read.
+fn progress() -> wal::Watch {
+    let logged = Mutex::new(Instant::now());
+    wal::Watch::new(move |progress| {
+        let mut logged = logged.lock();
+        if logged.elapsed() >= PROGRESS_EVERY {
+            *logged = Instant::now();
+            log::info!("reading the log"; "segments" => progress.segments, "of" => progress.of);
+        }
+    })
 }
 
 fn from_wal(error: wal::Error) -> StartError {
