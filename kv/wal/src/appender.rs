@@ -12,6 +12,7 @@ use crate::dir::SegmentFile;
 use crate::error::{Error, Result};
 use crate::id::Lsn;
 use crate::metrics::count;
+use crate::record::NOTE_BYTES_MAX;
 use crate::store::{Segment, Store};
 use crate::tail::{Seal, Tail};
 use mutant::mutant;
@@ -58,24 +59,32 @@ impl Appender {
         self.tail.header.id.seq
     }
 
-    /// Writes batches as one block. They were checked before.
-    pub(crate) fn commit(&mut self, batches: Vec<Ops>, durability: Durability) -> Result<Lsn> {
+    /// Writes batches as one block, with notes of what was found damaged. They were checked
+    /// before.
+    pub(crate) fn commit(&mut self, mut batches: Vec<Ops>, durability: Durability) -> Result<Lsn> {
         let store = Arc::clone(&self.store);
         store.check_alive()?;
-        let bytes_max: u64 = batches.iter().map(Ops::bytes_max).sum();
+        let mut bytes_max: u64 = batches.iter().map(Ops::bytes_max).sum();
         let limit = store.options.batch_bytes_max();
         if bytes_max > limit {
             return Err(Error::TooLarge { bytes: bytes_max, limit });
         }
+        let count_batches = batches.len() as u64;
+        let (synced, first_seq, wants_notes) = {
+            let state = store.state.read();
+            (state.synced, state.first_seq, state.index.wants_notes())
+        };
+        if wants_notes {
+            let items_max = (limit - bytes_max) as usize / NOTE_BYTES_MAX;
+            let items = store.state.write().index.unwritten_notes(items_max);
+            // First: they are about what stands there now.
+            batches.insert(0, Ops { items, ..Ops::default() });
+            bytes_max += batches[0].bytes_max();
+        }
         if !self.tail.fits(bytes_max) {
             self.roll(batches.iter().all(Ops::frees_space))?;
         }
-        let (synced, first_seq) = {
-            let state = store.state.read();
-            (state.synced, state.first_seq)
-        };
         let fresh = self.tail.is_fresh();
-        let count_batches = batches.len() as u64;
         let block = self.tail.form(batches, synced, first_seq);
         if let Err(error) = self.segment.file.write_all_at(&block.bytes, block.header.offset) {
             return Err(self.write_failed(error));
@@ -109,6 +118,26 @@ impl Appender {
             self.seal_old();
         }
         Ok(lsn)
+    }
+
+    /// Writes the notes of all that a start found damaged.
+    ///
+    /// Until the last one is written, the blocks say that the log is durable as far as it said
+    /// before, so that a recovery in between looks at the same entries, and finds the same.
+    pub(crate) fn write_notes(&mut self, horizon: Lsn) -> Result<()> {
+        let store = Arc::clone(&self.store);
+        let wants_notes = || store.state.read().index.wants_notes();
+        if !wants_notes() {
+            return Ok(());
+        }
+        while wants_notes() {
+            if !mutant!("wal-notes-behind-the-horizon") {
+                store.state.write().synced = horizon;
+            }
+            self.commit(Vec::new(), Durability::Deferred)?;
+        }
+        self.sync()?;
+        self.mark()
     }
 
     fn earn_rewrite_credit(&mut self, written: u64) {

@@ -112,27 +112,21 @@ impl Ops {
         if index == u64::MAX {
             return Err(Error::Gap { group, index, low: 0, high: u64::MAX - 1 });
         }
+        // Above what fits into any block.
         let limit = 1 << 30;
         let stored_len = u32::try_from(len).ok().filter(|len| *len < limit);
         let Some(stored_len) = stored_len else {
             return Err(Error::TooLarge { bytes: len as u64, limit: u64::from(limit) });
         };
         let stored = Stored { len: stored_len, crc: 0, lz4: false };
-        match self.items.last_mut() {
-            Some(Item::Run(run)) if run.kind == kind && run.group == group => {
-                if run.end() != index {
-                    let (low, high) = (run.end(), run.end());
-                    return Err(Error::Gap { group, index, low, high });
-                }
-                run.push(term, stored);
-            }
-            _ => {
-                let mut run =
-                    Run { kind, group, first: index, terms: Vec::new(), entries: Vec::new() };
-                run.push(term, stored);
-                self.items.push(Item::Run(run));
-            }
+        if let Some(Item::Run(run)) = self.items.last()
+            && (run.kind, run.group) == (kind, group)
+            && run.end() != index
+        {
+            let (low, high) = (run.end(), run.end());
+            return Err(Error::Gap { group, index, low, high });
         }
+        self.push_entry(kind, group, (index, term), stored);
         Ok(())
     }
 
@@ -145,10 +139,19 @@ impl Ops {
         (stored, bytes): (Stored, &[u8]),
     ) {
         self.payload.extend_from_slice(bytes);
+        self.push_entry(kind, group, (index, term), stored);
+    }
+
+    /// Adds an entry to the last run if it follows it, else to a new one.
+    fn push_entry(
+        &mut self,
+        kind: RunKind,
+        group: GroupId,
+        (index, term): (u64, u64),
+        stored: Stored,
+    ) {
         match self.items.last_mut() {
-            Some(Item::Run(run))
-                if run.kind == kind && run.group == group && run.end() == index =>
-            {
+            Some(Item::Run(run)) if (run.kind, run.group, run.end()) == (kind, group, index) => {
                 run.push(term, stored);
             }
             _ => {

@@ -169,7 +169,7 @@ pub(crate) fn decode_summary(bytes: &[u8]) -> Option<(BlockHeader, Vec<Item>)> {
 mod tests {
     use super::*;
     use crate::id::GroupId;
-    use crate::record::{Run, RunKind, Start, Stored};
+    use crate::record::{Note, Run, RunKind, Start, Stored};
 
     fn every_item() -> Vec<Item> {
         let mut run = Run {
@@ -193,6 +193,14 @@ mod tests {
             Item::Start(Start { prev_seq: 1, prev_uid: 2, first_seq: 3 }),
             Item::PurgedTo { seq: u32::MAX },
             Item::GaveUp { first: Lsn(1), last: Lsn(2) },
+            Item::Note(Note { group: GroupId(7), first: 100, count: 3, term: 4, durable: true }),
+            Item::Note(Note {
+                group: GroupId(u64::MAX),
+                first: u64::MAX / 2,
+                count: u64::MAX >> 1,
+                term: u64::MAX,
+                durable: false,
+            }),
         ]
     }
 

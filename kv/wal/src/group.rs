@@ -8,6 +8,7 @@
 //! earlier ones. Those wait as strays until the hole before them is filled.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::ops::Range;
 
 use crate::record::Stored;
 use crate::usage::Usage;
@@ -123,6 +124,15 @@ impl Group {
         self.slot(index)?;
         let run = self.terms.partition_point(|run| run.first <= index).checked_sub(1)?;
         Some(self.terms[run].term)
+    }
+
+    /// The entries of a range with their terms, also those that wait for a hole to be filled.
+    pub(crate) fn places(&self, range: Range<u64>) -> impl Iterator<Item = (u64, u64, Slot)> + '_ {
+        let end = self.first + self.slots.len() as u64;
+        let here = range.start.max(self.first)..range.end.min(end);
+        let here = here.filter_map(|index| Some((index, self.term(index)?, self.slot(index)?)));
+        let strays = self.strays.iter().flat_map(move |strays| strays.range(range.clone()));
+        here.chain(strays.map(|(index, (slot, term))| (*index, *term, *slot)))
     }
 
     pub(crate) fn keys(&self) -> &[KeyValue] {

@@ -177,18 +177,9 @@ impl<E: WalEntry> SharedWal<E> {
     /// As [`SharedWal::write`].
     pub fn purge(&self) -> Result<PurgeReport> {
         let appender = &self.owner.shared.appender;
-        let plan = appender.lock().plan_purge();
-        let mut report = PurgeReport { blocked_by: plan.blocked_by, ..PurgeReport::default() };
-        for group in plan.rewrite {
-            while report.rewritten_bytes < plan.budget {
-                match appender.lock().rewrite_some(group, plan.limit)? {
-                    0 => break,
-                    bytes => report.rewritten_bytes += bytes,
-                }
-            }
-        }
-        report.freed = appender.lock().free_segments()?;
-        Ok(report)
+        let mut purge = appender.lock().begin_purge();
+        while appender.lock().go_on_with(&mut purge)? {}
+        Ok(purge.report)
     }
 
     /// A reader for other owners.

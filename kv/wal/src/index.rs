@@ -6,14 +6,17 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::group::{Group, Slot};
 use crate::id::GroupId;
-use crate::record::{Item, Run, RunKind};
+use crate::notes::{Damaged, Notes};
+use crate::record::{Item, Note, Run, RunKind};
 use crate::usage::Usage;
+use mutant::mutant;
 
 /// The groups and what they use.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Index {
     groups: BTreeMap<GroupId, Group>,
     usage: Usage,
+    notes: Notes,
 }
 
 /// The bounds that groups will have once the batches that were checked are applied.
@@ -86,6 +89,9 @@ impl Index {
                 Item::Run(run) => {
                     let group = self.groups.entry(run.group).or_default();
                     apply_run(group, run, seq, offset, &mut self.usage);
+                    if run.kind == RunKind::Faulty {
+                        self.apply_lost(run);
+                    }
                     offset += run.payload_len();
                 }
                 Item::Put { group, key, value } => {
@@ -98,9 +104,72 @@ impl Index {
                     self.change(*group, |group, usage| group.compact(*to, usage));
                 }
                 Item::Clean { group } => self.change(*group, Group::clean),
+                Item::Note(note) => self.apply_note(note),
                 Item::Start(_) | Item::PurgedTo { .. } | Item::GaveUp { .. } => {}
             }
         }
+    }
+
+    /// Notes entries whose bytes are gone, as `purge` leaves them.
+    fn apply_lost(&mut self, run: &Run) {
+        let Some(group) = self.groups.get(&run.group) else { return };
+        for (index, term, slot) in group.places(run.first..run.end()) {
+            self.notes.written(run.group, index, Damaged { slot, term, durable: true });
+        }
+    }
+
+    fn apply_note(&mut self, note: &Note) {
+        let Some(group) = self.groups.get(&note.group) else { return };
+        let range = note.first..note.first.saturating_add(note.count);
+        for (index, term, slot) in group.places(range).filter(|(_, term, _)| *term == note.term) {
+            let durable = note.durable;
+            self.notes.written(note.group, index, Damaged { slot, term, durable });
+        }
+    }
+
+    /// Takes in that an entry was found damaged, unless it is another one by now. The next blocks
+    /// carry a note of it.
+    pub(crate) fn found(&mut self, id: GroupId, index: u64, slot: Slot, durable: bool) {
+        let place = self.groups.get(&id).and_then(|group| group.places(index..index + 1).next());
+        if let Some((_, term, _)) = place.filter(|(.., current)| *current == slot) {
+            self.notes.found(id, index, Damaged { slot, term, durable });
+        }
+    }
+
+    /// Whether the log does not say yet that this entry is damaged.
+    pub(crate) fn is_unwritten(&self, id: GroupId, index: u64) -> bool {
+        self.notes.is_unwritten(id, index)
+    }
+
+    /// Whether damage was found that the log does not say yet.
+    pub(crate) fn wants_notes(&self) -> bool {
+        self.notes.any_unwritten() && !mutant!("wal-damage-forgotten")
+    }
+
+    /// The notes that are to be written, at most so many items.
+    pub(crate) fn unwritten_notes(&mut self, items_max: usize) -> Vec<Item> {
+        self.drop_void_notes();
+        self.notes.unwritten(items_max)
+    }
+
+    /// Forgets the damage of entries that are elsewhere now.
+    pub(crate) fn drop_void_notes(&mut self) {
+        self.notes.drop_void(|id, index| self.groups.get(&id)?.slot(index));
+    }
+
+    /// The entries that are known to be damaged, after [`Index::drop_void_notes`].
+    pub(crate) fn damaged(&self) -> impl Iterator<Item = (GroupId, u64, Damaged)> + '_ {
+        self.notes.known()
+    }
+
+    /// What is known of one entry's damage.
+    pub(crate) fn damage_of(&self, id: GroupId, index: u64, slot: Slot) -> Option<Damaged> {
+        self.notes.get(id, index).filter(|damaged| damaged.slot == slot)
+    }
+
+    /// An entry that was noted can be read again, so that it is not damaged.
+    pub(crate) fn sound(&mut self, id: GroupId, index: u64) {
+        self.notes.forget(id, index);
     }
 
     /// Changes a group if it exists, and forgets it if nothing is left of it.
@@ -113,14 +182,16 @@ impl Index {
         }
     }
 
-    /// Ends replay: see [`Group::settle`].
-    pub(crate) fn settle(&mut self) -> Vec<(GroupId, u64)> {
-        let mut missing = Vec::new();
+    /// Ends replay: see [`Group::settle`]. What is missing is known to be damaged.
+    pub(crate) fn settle(&mut self) {
         for (id, group) in &mut self.groups {
-            let holes = group.settle(&mut self.usage);
-            missing.extend(holes.into_iter().map(|index| (*id, index)));
+            for index in group.settle(&mut self.usage) {
+                if let Some((_, term, slot)) = group.places(index..index + 1).next() {
+                    // The hole itself says it at every start.
+                    self.notes.written(*id, index, Damaged { slot, term, durable: true });
+                }
+            }
         }
-        missing
     }
 
     /// About how many bytes the index takes.

@@ -34,6 +34,7 @@ mod tail;
 
 mod group;
 mod index;
+mod notes;
 mod usage;
 
 mod appender;
@@ -69,7 +70,7 @@ pub use metrics::{Durations, Metrics};
 pub use options::{Options, TailPolicy};
 pub use purge::PurgeReport;
 pub use reader::WalReader;
-pub use recovery::{FaultyEntry, RecoveryReport};
+pub use recovery::{FaultyEntry, Progress, RecoveryReport, Watch};
 pub use replay::{Replayed, replay};
 pub use scrub::{Scrub, ScrubPosition};
 pub use tools::{dump, options_of, repair, verify};

@@ -1,7 +1,10 @@
 //! How a log is set up: [`Options`].
 
+use crate::block::BLOCK_HEADER_BYTES;
 use crate::error::{Error, Result};
-use crate::segment::HEADER_BYTES;
+use crate::recovery::Watch;
+use crate::segment::{HEADER_BYTES, SEGMENT_BYTES_MAX};
+use crate::tail::Tail;
 
 /// What recovery does with the last block when it is damaged and nothing says whether it was
 /// ever acknowledged.
@@ -43,6 +46,8 @@ pub struct Options {
     pub tail: TailPolicy,
     /// Whether recovery checks every entry's bytes, or leaves that to reads and to the scrubber.
     pub verify_all: bool,
+    /// Who is told how far recovery has come.
+    pub progress: Option<Watch>,
     /// `purge` rewrites old entries only while the log is larger than this.
     pub purge_bytes: u64,
     /// A group with at most this many live bytes in old segments is rewritten by `purge`; one
@@ -71,6 +76,7 @@ impl Default for Options {
             recovery_threads: 4,
             tail: TailPolicy::Replicated,
             verify_all: false,
+            progress: None,
             purge_bytes: 1 << 30,
             straggler_bytes_max: 64 << 10,
             rewrite_bytes_max: 32 << 20,
@@ -89,10 +95,16 @@ impl Options {
         if !self.block_align.is_power_of_two() || !(512..=4096).contains(&self.block_align) {
             return invalid("block_align", "must be 512, 1024, 2048 or 4096");
         }
-        if !(16 << 10..=1 << 30).contains(&self.segment_bytes)
+        if !(16 << 10..=SEGMENT_BYTES_MAX).contains(&self.segment_bytes)
             || !self.segment_bytes.is_multiple_of(HEADER_BYTES)
         {
             return invalid("segment_bytes", "must be a multiple of 4096, 16 KiB to 1 GiB");
+        }
+        if !self.largest_batch_fits() {
+            return invalid(
+                "segment_bytes",
+                "is too small for its blocks: 16 times `block_align` is enough",
+            );
         }
         if self.pool_segments == 0 {
             return invalid("pool_segments", "must be at least 1");
@@ -101,6 +113,15 @@ impl Options {
             return invalid("recovery_threads", "must be at least 1");
         }
         Ok(())
+    }
+
+    /// Whether a segment without blocks takes the largest batch, even if all of that is index (so
+    /// that the footer repeats it) and the block before was the same (so that the mirror is as
+    /// long).
+    fn largest_batch_fits(&self) -> bool {
+        let batch = self.batch_bytes_max();
+        Tail::bytes_of(batch, BLOCK_HEADER_BYTES as u64 + batch, 0, self.block_align)
+            <= self.segment_bytes - HEADER_BYTES
     }
 
     /// The largest batch: several must fit into a segment beside its header and footer.

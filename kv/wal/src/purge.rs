@@ -31,7 +31,7 @@ pub struct PurgeReport {
 pub(crate) struct PurgePlan {
     /// What is below this segment is to be rewritten.
     pub(crate) limit: u32,
-    /// The groups that have something there.
+    /// The groups that have something there, the first one last.
     pub(crate) rewrite: Vec<GroupId>,
     /// How many bytes to rewrite at most; what is left then waits for the next purge.
     pub(crate) budget: u64,
@@ -58,7 +58,7 @@ pub(crate) fn plan(state: &State, current: u32, options: &Options, credit: u64) 
     };
     let budget = if forced { options.rewrite_bytes_max } else { credit };
     let limit = affordable_limit(state, free, budget);
-    let rewrite = held.iter().filter(|(_, held)| held.1 < limit).map(|(id, _)| *id).collect();
+    let rewrite = held.iter().rev().filter(|(_, held)| held.1 < limit).map(|(id, _)| *id).collect();
     PurgePlan { limit, rewrite, budget, blocked_by }
 }
 

@@ -133,21 +133,28 @@ impl<E: WalEntry> WalReader<E> {
         let mut entries = Vec::with_capacity(wanted.len());
         let mut rest = &wanted[..];
         let mut buf = Vec::new();
+        let mut at_once = usize::MAX;
         while let Some(first) = rest.first() {
-            let run = run_len(rest);
-            let (now, later) = rest.split_at(run);
-            rest = later;
+            let (now, later) = rest.split_at(run_len(rest).min(at_once));
             let bytes = match &first.source {
                 Source::Memory(block, at) => &block[*at..],
                 Source::Disk(file) => {
                     let len: u64 = now.iter().map(|entry| u64::from(entry.slot.len())).sum();
                     buf.clear();
                     buf.resize(len as usize, 0);
-                    // What the disk refuses to read is as lost as what it reads wrongly.
-                    let read = file.read_exact_at(&mut buf, u64::from(first.slot.offset));
-                    if read.is_err() { &[] } else { &buf[..] }
+                    match file.read_exact_at(&mut buf, u64::from(first.slot.offset)) {
+                        Ok(()) => &buf[..],
+                        Err(_) if now.len() > 1 => {
+                            // One by one: what the disk refuses is not all of it.
+                            at_once = 1;
+                            continue;
+                        }
+                        // What the disk refuses to read is as lost as what it reads wrongly.
+                        Err(_) => &[],
+                    }
                 }
             };
+            rest = later;
             let mut at = 0;
             for entry in now {
                 let stored = bytes.get(at..at + entry.slot.len() as usize);
@@ -218,6 +225,7 @@ impl<E: WalEntry> WalReader<E> {
             return Ok(again.pop().expect("a fetch gives at least one entry"));
         }
         count(&self.store.counters.faulty_reads, 1);
+        self.store.found_damaged(group, index, entry.slot);
         Err(Error::Faulty { group, index, term: entry.term })
     }
 }

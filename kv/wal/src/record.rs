@@ -62,6 +62,21 @@ pub(crate) struct Start {
     pub(crate) first_seq: u32,
 }
 
+/// Says of entries that were found damaged, so that every later start looks at them again. It is
+/// about the entries that stand there when it is read: what replaces or removes them ends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) group: GroupId,
+    /// The index of the first one.
+    pub(crate) first: u64,
+    /// How many follow each other; at least 1.
+    pub(crate) count: u64,
+    /// The term of all of them.
+    pub(crate) term: u64,
+    /// Whether they were durable before; otherwise they may never have been acknowledged.
+    pub(crate) durable: bool,
+}
+
 /// One thing that a block does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Item {
@@ -81,6 +96,8 @@ pub(crate) enum Item {
     PurgedTo { seq: u32 },
     /// The user gave these blocks up: they were durable and are lost.
     GaveUp { first: Lsn, last: Lsn },
+    /// Entries were found damaged.
+    Note(Note),
 }
 
 const APPEND: u8 = 1;
@@ -93,6 +110,10 @@ const CLEAN: u8 = 7;
 const START: u8 = 8;
 const PURGED_TO: u8 = 9;
 const GAVE_UP: u8 = 10;
+const NOTE: u8 = 11;
+
+/// An upper bound of an encoded [`Note`]: its kind and four varints.
+pub(crate) const NOTE_BYTES_MAX: usize = 41;
 
 /// What an entry's checksum starts from: where it belongs. Bytes of another segment, group or
 /// index, however intact, then never verify.
@@ -149,6 +170,7 @@ impl Item {
             Item::Run(run) => 40 + 20 * run.terms.len() + 9 * run.entries.len(),
             Item::Put { key, value, .. } => 32 + key.len() + value.len(),
             Item::Delete { key, .. } => 24 + key.len(),
+            Item::Note(_) => NOTE_BYTES_MAX,
             _ => 40,
         }
     }
@@ -168,6 +190,8 @@ impl Item {
     //   8 start:    previous segment | its uid u64 | lowest segment not purged
     //   9 purged:   segment
     //  10 gave up:  first lsn | last lsn
+    //  11 note:     group | first index | count << 1 | durable | term
+    //       these entries were found damaged; it changes nothing else
     pub(crate) fn encode(&self, buf: &mut Vec<u8>) {
         match self {
             Item::Run(run) => encode_run(run, buf),
@@ -206,6 +230,13 @@ impl Item {
                 put_varint(buf, first.0);
                 put_varint(buf, last.0);
             }
+            Item::Note(note) => {
+                buf.push(NOTE);
+                put_varint(buf, note.group.0);
+                put_varint(buf, note.first);
+                put_varint(buf, note.count << 1 | u64::from(note.durable));
+                put_varint(buf, note.term);
+            }
         }
     }
 
@@ -233,6 +264,7 @@ impl Item {
             }),
             PURGED_TO => Item::PurgedTo { seq: u32::try_from(reader.varint()?).ok()? },
             GAVE_UP => Item::GaveUp { first: Lsn(reader.varint()?), last: Lsn(reader.varint()?) },
+            NOTE => Item::Note(decode_note(reader)?),
             _ => return None,
         })
     }
@@ -245,6 +277,13 @@ fn run_kind(kind: u8) -> Option<RunKind> {
         FAULTY => Some(RunKind::Faulty),
         _ => None,
     }
+}
+
+fn decode_note(reader: &mut Reader<'_>) -> Option<Note> {
+    let (group, first) = (GroupId(reader.varint()?), reader.varint()?);
+    let (count, term) = (reader.varint()?, reader.varint()?);
+    let note = Note { group, first, count: count >> 1, term, durable: count & 1 == 1 };
+    (note.count > 0 && first.checked_add(note.count).is_some()).then_some(note)
 }
 
 fn encode_run(run: &Run, buf: &mut Vec<u8>) {

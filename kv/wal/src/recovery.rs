@@ -13,6 +13,8 @@
 
 mod assemble;
 mod decision;
+mod faulty;
+mod progress;
 mod report;
 mod scan;
 
@@ -28,7 +30,9 @@ use crate::record::Item;
 use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentId, Trailer, push_summary};
 use crate::tail::{End, Seal};
 use assemble::{Kept, assemble};
+pub(crate) use faulty::index_of;
 use mutant::mutant;
+pub use progress::{Progress, Watch};
 pub use report::{FaultyEntry, RecoveryReport};
 use scan::{Found, Scan};
 pub(crate) use scan::{read_header, scan};
@@ -38,6 +42,8 @@ pub(crate) use scan::{read_header, scan};
 pub(crate) struct Recovered {
     pub(crate) index: Index,
     pub(crate) end: End,
+    /// The highest block that another one calls durable.
+    pub(crate) horizon: Lsn,
     /// The segments that hold blocks, or held some before they were cut, with their file lengths.
     pub(crate) segments: Vec<(SegmentFile, u64)>,
     /// Those of them that have no good footer, and the one that they should have.
@@ -60,11 +66,13 @@ pub(crate) fn recover(
     ids: &[SegmentId],
     given_up: &[(Lsn, Lsn)],
 ) -> Result<Recovered> {
+    let started = dir.fs.now();
     let (scans, kept, first_seq) = judge_all(dir, options, ids, given_up)?;
     sync_kept(&scans, &kept)?;
     let damaged: Vec<Lsn> = scans.iter().flat_map(|scan| scan.only_in_footer.clone()).collect();
     let mut recovered = replay(scans, kept, first_seq, options);
     recovered.report.repaired.extend(damaged);
+    recovered.report.took = dir.fs.now().saturating_sub(started);
     Ok(recovered)
 }
 
@@ -95,7 +103,17 @@ pub(crate) fn judge_all(
 
 /// Scans the segments, in as many threads as the options say.
 fn scan_all(dir: &Dir, options: &Options, ids: &[SegmentId]) -> Result<Vec<Scan>> {
-    let one = |id: &SegmentId| scan(dir.open(*id, OpenMode::Write)?, options.verify_all);
+    let done = parking_lot::Mutex::new(0);
+    let one = |id: &SegmentId| {
+        let scanned = scan(dir.open(*id, OpenMode::Write)?, options.verify_all);
+        // Told under the lock: the numbers only grow.
+        let mut done = done.lock();
+        *done += 1;
+        if let Some(watch) = &options.progress {
+            watch.tell(Progress { segments: *done, of: ids.len() });
+        }
+        scanned
+    };
     let threads = options.recovery_threads.min(ids.len());
     if threads <= 1 {
         return ids.iter().map(one).collect();
@@ -166,20 +184,14 @@ fn sync_kept(scans: &[Scan], kept: &Kept) -> Result<()> {
 }
 
 /// Builds the index, and sorts the segments.
-fn replay(scans: Vec<Scan>, kept: Kept, first_seq: u32, options: &Options) -> Recovered {
-    let mut index = Index::default();
-    for block in kept.blocks.values() {
-        index.apply(&block.items, block.seq, block.header.payload_offset());
-    }
+fn replay(scans: Vec<Scan>, mut kept: Kept, first_seq: u32, options: &Options) -> Recovered {
+    let index = index_of(&scans, &mut kept);
     let mut report = kept.report;
-    for (group, entry) in index.settle() {
-        let term = index.group(group).and_then(|found| found.term(entry)).unwrap_or(0);
-        report.faulty.push(FaultyEntry { group, index: entry, term, durable: true });
-    }
     report.blocks = kept.blocks.len() as u64;
     let mut recovered = Recovered {
         index,
         end: End::default(),
+        horizon: kept.horizon,
         segments: Vec::new(),
         unsealed: Vec::new(),
         pool: Vec::new(),

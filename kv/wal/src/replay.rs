@@ -12,7 +12,7 @@ use crate::id::{GroupId, Lsn};
 use crate::options::Options;
 use crate::reader::unpack;
 use crate::record::{Item, Run, RunKind, entry_crc};
-use crate::recovery::{RecoveryReport, judge_all};
+use crate::recovery::{RecoveryReport, index_of, judge_all};
 use crate::wal::lock_existing;
 
 /// One thing that a log did.
@@ -77,7 +77,8 @@ pub fn replay<E: WalEntry>(
     options.validate()?;
     let dir = Dir { fs, path: dir.to_owned() };
     let (ids, _lock) = lock_existing(&dir)?;
-    let (scans, kept, _) = judge_all(&dir, options, &ids, &[])?;
+    let (scans, mut kept, _) = judge_all(&dir, options, &ids, &[])?;
+    index_of(&scans, &mut kept);
     'blocks: for (lsn, block) in &kept.blocks {
         let scan = scans.iter().find(|scan| scan.segment.id.seq == block.seq);
         let file = &scan.expect("each block is of a segment").segment.file;
@@ -109,7 +110,11 @@ fn small<E>(item: &Item) -> Option<Replayed<E>> {
         Item::Delete { group, key } => Replayed::Delete { group: *group, key: key.clone() },
         Item::Compact { group, to } => Replayed::Compact { group: *group, to: *to },
         Item::Clean { group } => Replayed::Clean { group: *group },
-        Item::Run(_) | Item::Start(_) | Item::PurgedTo { .. } | Item::GaveUp { .. } => return None,
+        Item::Run(_)
+        | Item::Start(_)
+        | Item::PurgedTo { .. }
+        | Item::GaveUp { .. }
+        | Item::Note(_) => return None,
     })
 }
 

@@ -12,22 +12,46 @@ use crate::error::{Error, Result};
 use crate::group::{Group, Slot};
 use crate::id::GroupId;
 use crate::metrics::count;
-use crate::purge::{PurgePlan, plan};
-use crate::record::{Item, RunKind, Stored, entry_crc};
+use crate::purge::{PurgePlan, PurgeReport, plan};
+use crate::record::{Item, Note, RunKind, Stored, entry_crc};
 use mutant::mutant;
 
 /// What is rewritten in one block at most.
 const CHUNK: u64 = 256 << 10;
 
+/// A purge that is under way; other writes may come between its steps.
+#[derive(Debug)]
+pub(crate) struct Purge {
+    plan: PurgePlan,
+    pub(crate) report: PurgeReport,
+}
+
 impl Appender {
     /// Plans a purge of all segments but the current one.
-    pub(crate) fn plan_purge(&self) -> PurgePlan {
+    pub(crate) fn begin_purge(&self) -> Purge {
         let credit = u64::try_from(self.rewrite_credit).unwrap_or(0);
-        plan(&self.store.state.read(), self.seq(), &self.store.options, credit)
+        let mut plan = plan(&self.store.state.read(), self.seq(), &self.store.options, credit);
+        let blocked_by = std::mem::take(&mut plan.blocked_by);
+        Purge { plan, report: PurgeReport { blocked_by, ..PurgeReport::default() } }
+    }
+
+    /// Does one step of a purge; false once it is done.
+    pub(crate) fn go_on_with(&mut self, purge: &mut Purge) -> Result<bool> {
+        let Purge { plan, report } = purge;
+        let group = plan.rewrite.last().filter(|_| report.rewritten_bytes < plan.budget);
+        let Some(group) = group else {
+            report.freed = self.free_segments()?;
+            return Ok(false);
+        };
+        match self.rewrite_some(*group, plan.limit)? {
+            0 => drop(plan.rewrite.pop()),
+            bytes => report.rewritten_bytes += bytes,
+        }
+        Ok(true)
     }
 
     /// Rewrites a part of what a group has below `limit`; 0 if nothing is left.
-    pub(crate) fn rewrite_some(&mut self, id: GroupId, limit: u32) -> Result<u64> {
+    fn rewrite_some(&mut self, id: GroupId, limit: u32) -> Result<u64> {
         let (entries, keys) = {
             let state = self.store.state.read();
             let Some(group) = state.index.group(id) else { return Ok(0) };
@@ -37,19 +61,26 @@ impl Appender {
             return Ok(0);
         }
         let mut ops = Ops::default();
+        let mut notes = Vec::new();
         let mut bytes = 0;
         for (index, term, slot) in entries {
             bytes += slot.bytes();
             let stored = self.read_stored(id, index, slot)?;
             let lost = Stored { len: 0, crc: 0, lz4: false };
-            match &stored {
-                Some(data) => {
-                    let kind = RunKind::Rewrite;
-                    ops.place_stored(kind, id, (index, term), (slot.stored(), data));
-                }
-                None => ops.place_stored(RunKind::Faulty, id, (index, term), (lost, &[])),
+            if let Some(data) = &stored {
+                let kind = RunKind::Rewrite;
+                ops.place_stored(kind, id, (index, term), (slot.stored(), data));
+                continue;
+            }
+            ops.place_stored(RunKind::Faulty, id, (index, term), (lost, &[]));
+            let known = self.store.state.read().index.damage_of(id, index, slot);
+            if known.is_some_and(|known| !known.durable) {
+                // What moves keeps its doubt.
+                let note = Note { group: id, first: index, count: 1, term, durable: false };
+                notes.push(Item::Note(note));
             }
         }
+        ops.items.append(&mut notes);
         for (key, value) in keys {
             bytes += (key.len() + value.len()) as u64;
             ops.items.push(Item::Put { group: id, key, value });
@@ -79,7 +110,7 @@ impl Appender {
     }
 
     /// Frees the segments that nothing needs; gives their number.
-    pub(crate) fn free_segments(&mut self) -> Result<usize> {
+    fn free_segments(&mut self) -> Result<usize> {
         let (first, limit) = {
             let state = self.store.state.read();
             let oldest = state.index.usage().oldest().unwrap_or(self.seq());

@@ -77,6 +77,7 @@ impl<E> WalReader<E> {
                 state.index.group(group).and_then(|group| group.slot(index)) != Some(slot)
             };
             if slot.is_faulty() || !good && !moved() {
+                self.store.found_damaged(group, index, slot);
                 scrub.faulty.push(FaultyEntry { group, index, term, durable: true });
             }
             scrub.next = Some(ScrubPosition { group, index: index + 1 });

@@ -18,6 +18,9 @@ use crate::record::Item;
 /// The header's place at the start of a segment, and the trailer's at its end.
 pub(crate) const HEADER_BYTES: u64 = 4096;
 
+/// No segment is longer than this: places in it fit into 32 bits.
+pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
+
 const HEADER_MAGIC: &[u8; 8] = b"TKWALSEG";
 const TRAILER_MAGIC: &[u8; 8] = b"TKWALEND";
 const VERSION: u32 = 1;

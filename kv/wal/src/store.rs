@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::dir::{Dir, SegmentFile};
 use crate::error::{Error, Result};
 use crate::fs::DirLock;
-use crate::id::Lsn;
+use crate::group::Slot;
+use crate::id::{GroupId, Lsn};
 use crate::index::Index;
 use crate::metrics::{Counters, Metrics};
 use crate::options::Options;
@@ -80,6 +81,14 @@ impl Store {
     /// Closes the log for good: what a failed write or sync left on the disk is not known.
     pub(crate) fn poison(&self) {
         self.poisoned.store(true, Ordering::Release);
+    }
+
+    /// Takes in what a read found; the next block notes it.
+    pub(crate) fn found_damaged(&self, group: GroupId, index: u64, slot: Slot) {
+        let known = self.state.read().index.damage_of(group, index, slot);
+        if known.is_none() && !slot.is_faulty() {
+            self.state.write().index.found(group, index, slot, true);
+        }
     }
 
     pub(crate) fn metrics(&self) -> Metrics {

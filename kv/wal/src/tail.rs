@@ -93,25 +93,31 @@ impl Tail {
 
     /// Whether a block with this much from its batches fits, and the footer after it.
     pub(crate) fn fits(&self, bytes_max: u64) -> bool {
-        let fixed = BLOCK_HEADER_BYTES as u64 + 64;
-        let block = fixed + bytes_max + self.summary.len() as u64;
-        let footer = self.footer.len() as u64 + 4 + fixed + bytes_max;
+        let (summary, footer) = (self.summary.len() as u64, self.footer.len() as u64);
         let align = u64::from(self.header.block_align);
-        self.offset + align_up(block, align) + align_up(footer, align) + HEADER_BYTES
-            <= self.segment_bytes
+        self.offset + Tail::bytes_of(bytes_max, summary, footer, align) <= self.segment_bytes
+    }
+
+    /// An upper bound of what a block takes of its segment, with the footer and the trailer behind
+    /// it: `bytes_max` from its batches, a mirror, and the footer of the blocks before it.
+    pub(crate) fn bytes_of(bytes_max: u64, mirror: u64, footer: u64, align: u64) -> u64 {
+        let fixed = BLOCK_HEADER_BYTES as u64 + 64;
+        let block = fixed + bytes_max + mirror;
+        let footer = footer + 4 + fixed + bytes_max;
+        align_up(block, align) + align_up(footer, align) + HEADER_BYTES
     }
 
     /// Forms the next block. The tail moves on by [`Tail::advance`], once the block is written.
-    pub(crate) fn form(&self, batches: Vec<Ops>, synced: Lsn, first_seq: u32) -> Block {
+    pub(crate) fn form(&self, mut batches: Vec<Ops>, synced: Lsn, first_seq: u32) -> Block {
         let uid = self.header.id.uid;
         let mut items = Vec::new();
         if self.is_fresh() {
             let (prev_seq, prev_uid) = (self.prev.seq, self.prev.uid);
             items.push(Item::Start(Start { prev_seq, prev_uid, first_seq }));
         }
-        for batch in &batches {
+        for batch in &mut batches {
             let at = items.len();
-            items.extend_from_slice(&batch.items);
+            items.append(&mut batch.items);
             fill_checksums(&mut items[at..], uid, &batch.payload);
         }
         let mut index = Vec::new();

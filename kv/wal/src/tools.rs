@@ -119,6 +119,10 @@ fn describe(item: &Item) -> String {
         }
         Item::PurgedTo { seq } => write!(text, "purged: segments below {seq}"),
         Item::GaveUp { first, last } => write!(text, "given up: {first} to {last}"),
+        Item::Note(note) => {
+            let (group, first, last) = (note.group, note.first, note.first + (note.count - 1));
+            write!(text, "found damaged {group}: {first} to {last}, term {}", note.term)
+        }
     };
     written.expect("a string takes what is written to it");
     text

@@ -111,18 +111,9 @@ impl<E: WalEntry> Wal<E> {
     /// # Errors
     /// As [`Wal::write`].
     pub fn purge(&mut self) -> Result<PurgeReport> {
-        let plan = self.appender.plan_purge();
-        let mut report = PurgeReport { blocked_by: plan.blocked_by, ..PurgeReport::default() };
-        for group in plan.rewrite {
-            while report.rewritten_bytes < plan.budget {
-                match self.appender.rewrite_some(group, plan.limit)? {
-                    0 => break,
-                    bytes => report.rewritten_bytes += bytes,
-                }
-            }
-        }
-        report.freed = self.appender.free_segments()?;
-        Ok(report)
+        let mut purge = self.appender.begin_purge();
+        while self.appender.go_on_with(&mut purge)? {}
+        Ok(purge.report)
     }
 
     /// A reader for other owners.
@@ -226,6 +217,7 @@ fn assemble(
     let store = Arc::new(Store::new(dir, options, state, pool, lock));
     let next = store.pool.take(&store.dir, &store.options, &store.counters, true)?;
     let tail = Tail::new(next.header, next.bytes, recovered.end);
-    let appender = Appender::new(Arc::clone(&store), tail, next.segment, recovered.unsealed);
+    let mut appender = Appender::new(Arc::clone(&store), tail, next.segment, recovered.unsealed);
+    appender.write_notes(recovered.horizon)?;
     Ok((appender, recovered.report))
 }

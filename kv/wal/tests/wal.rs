@@ -17,6 +17,8 @@ mod errors;
 mod faults;
 #[path = "wal/model.rs"]
 mod model;
+#[path = "wal/notes.rs"]
+mod notes;
 #[path = "wal/purge.rs"]
 mod purge;
 #[path = "wal/random.rs"]

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::decision::{Evidence, Verdict, decide};
-use super::report::{FaultyEntry, RecoveryReport};
-use super::scan::{Items, Scan, bad_entries, read_mirror};
+use super::report::RecoveryReport;
+use super::scan::{BadEntry, Items, Scan, bad_entries, read_mirror};
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::error::{Error, Result};
 use crate::id::Lsn;
@@ -19,6 +19,10 @@ pub(crate) struct KeptBlock {
     pub(crate) seq: u32,
     pub(crate) header: BlockHeader,
     pub(crate) items: Items,
+    /// Whether a later block calls it durable.
+    pub(crate) durable: bool,
+    /// Its damaged entries, as far as they were looked for.
+    pub(crate) bad: Vec<BadEntry>,
 }
 
 impl KeptBlock {
@@ -52,6 +56,8 @@ struct Candidate {
     index_ok: bool,
     header: BlockHeader,
     items: Option<Items>,
+    /// Its damaged entries, if they were looked for.
+    bad: Option<Vec<BadEntry>>,
 }
 
 /// Orders and judges the blocks of the segments from `first_seq` on.
@@ -138,6 +144,7 @@ fn order(scans: &[Scan], from: usize) -> BTreeMap<Lsn, Candidate> {
                 index_ok: found.items.is_some(),
                 header: found.header.clone(),
                 items: found.items.clone(),
+                bad: found.bad.clone(),
             };
             candidates.insert(found.header.lsn, candidate);
         }
@@ -190,6 +197,7 @@ fn name_from_mirrors(scans: &[Scan], from: usize, candidates: &mut BTreeMap<Lsn,
                 index_ok: false,
                 header,
                 items: Some(Arc::new(items)),
+                bad: None,
             };
             candidates.insert(before, named);
         }
@@ -242,9 +250,14 @@ fn judge(
         evidence.named = !block.index_ok && block.items.is_some();
         evidence.chain = before.is_none_or(|crc| crc == block.header.prev_crc);
         if let Some(items) = &block.items {
-            if !durable || !block.index_ok || options.verify_all {
-                bad = bad_entries(&*scans[block.scan].segment.file, &block.header, items);
-            }
+            let scan = &scans[block.scan];
+            let file = (&*scan.segment.file, scan.file_len);
+            bad = match &block.bad {
+                Some(bad) => bad.clone(),
+                // Whoever wrote on after it had looked at it, and noted what was bad.
+                None if durable && block.index_ok && !options.verify_all => Vec::new(),
+                None => bad_entries(file, &block.header, items),
+            };
             evidence.payload = bad.is_empty();
         }
     }
@@ -275,14 +288,8 @@ fn judge(
         }
     };
     if keep && let Some(Candidate { scan, header, items: Some(items), .. }) = candidate {
-        kept.report.faulty.extend(bad.into_iter().map(|(group, index, term)| FaultyEntry {
-            group,
-            index,
-            term,
-            durable,
-        }));
         let seq = scans[scan].segment.id.seq;
-        kept.blocks.insert(lsn, KeptBlock { seq, header, items });
+        kept.blocks.insert(lsn, KeptBlock { seq, header, items, durable, bad });
     }
     Ok(keep)
 }

@@ -1,5 +1,7 @@
 //! What recovery found: [`RecoveryReport`].
 
+use std::time::Duration;
+
 use crate::id::{GroupId, Lsn};
 
 /// An entry that was written and is damaged.
@@ -28,8 +30,12 @@ pub struct RecoveryReport {
     pub last_lsn: Lsn,
     /// Blocks whose header or index was bad and came from the next block's mirror.
     pub repaired: Vec<Lsn>,
-    /// Damaged entries that recovery met. Others are found by reads and by the scrubber.
+    /// The damaged entries that recovery knows, in order: those that it met, and those that an
+    /// earlier run met and that are still damaged. Others are found by reads and by the scrubber.
     pub faulty: Vec<FaultyEntry>,
+    /// How many damaged entries it met that nothing needs any more: they were replaced, compacted
+    /// or removed.
+    pub damaged_before: u64,
     /// The first block that was cut off, if any: it was torn by the crash.
     pub torn: Option<Lsn>,
     /// Whether the torn block was complete but for its entries, so that it may have been
@@ -40,6 +46,8 @@ pub struct RecoveryReport {
     pub given_up: Vec<(Lsn, Lsn)>,
     /// Segment headers that were bad in one place.
     pub bad_headers: Vec<u32>,
+    /// How long recovery took; zero where there is no disk.
+    pub took: Duration,
 }
 
 impl RecoveryReport {

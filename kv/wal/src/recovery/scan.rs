@@ -14,8 +14,8 @@ use crate::dir::SegmentFile;
 use crate::error::{Error, Result};
 use crate::fs::File;
 use crate::id::{GroupId, Lsn};
-use crate::record::{Item, RunKind, entry_crc};
-use crate::segment::{HEADER_BYTES, SegmentHeader, Trailer, decode_footer};
+use crate::record::{Item, RunKind, Stored, entry_crc};
+use crate::segment::{HEADER_BYTES, SEGMENT_BYTES_MAX, SegmentHeader, Trailer, decode_footer};
 
 /// What is in a block; shared, since a log has many blocks and recovery looks at them several times.
 pub(crate) type Items = Arc<Vec<Item>>;
@@ -26,6 +26,8 @@ pub(crate) struct Found {
     pub(crate) header: BlockHeader,
     /// `None` where the index is bad.
     pub(crate) items: Option<Items>,
+    /// Its damaged entries, if they were looked for.
+    pub(crate) bad: Option<Vec<BadEntry>>,
 }
 
 /// What is in a segment.
@@ -100,14 +102,19 @@ fn read_pages(
     Ok(())
 }
 
-/// Scans a segment. With `verify`, the blocks are walked even if the footer is good.
+/// Scans a segment. With `verify`, the blocks are walked even if the footer is good, and their
+/// entries are checked.
 pub(crate) fn scan(segment: SegmentFile, verify: bool) -> Result<Scan> {
     let what = format!("read {}", segment.id.name().display());
-    scan_file(segment, verify).map_err(Error::io(what))
+    let file_len = segment.file.len().map_err(Error::io(what.as_str()))?;
+    if file_len > SEGMENT_BYTES_MAX {
+        let (path, why) = (segment.id.name(), "it is longer than a segment can be".to_owned());
+        return Err(Error::WrongSegment { path, why });
+    }
+    scan_file(segment, file_len, verify).map_err(Error::io(what))
 }
 
-fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
-    let file_len = segment.file.len()?;
+fn scan_file(segment: SegmentFile, file_len: u64, verify: bool) -> io::Result<Scan> {
     let file = segment.file.clone();
     let mut pages = PageReader {
         file: &*file,
@@ -128,7 +135,7 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
         sealed = true;
         blocks = summaries
             .into_iter()
-            .map(|(header, items)| Found { header, items: Some(Arc::new(items)) })
+            .map(|(header, items)| Found { header, items: Some(Arc::new(items)), bad: None })
             .collect();
     }
     if !sealed || verify {
@@ -141,6 +148,11 @@ fn scan_file(segment: SegmentFile, verify: bool) -> io::Result<Scan> {
             only_in_footer = lost.map(|block| block.header.lsn).collect();
         } else {
             blocks = walked;
+        }
+    }
+    if verify {
+        for Found { header, items, bad } in &mut blocks {
+            *bad = items.as_ref().map(|items| bad_entries((&*file, file_len), header, items));
         }
     }
     let mut unreadable = pages.unreadable;
@@ -200,7 +212,7 @@ fn walk(pages: &mut PageReader<'_>, uid: u64, align: u64) -> io::Result<Vec<Foun
                 let index = pages.read(index_at..index_at + u64::from(header.index_len))?;
                 let items = header.items(index).map(Arc::new);
                 at = header.end();
-                blocks.push(Found { header, items });
+                blocks.push(Found { header, items, bad: None });
             }
             None => at += align,
         }
@@ -222,25 +234,41 @@ pub(crate) fn read_mirror(
 }
 
 /// An entry of a block whose bytes do not match.
-pub(crate) type BadEntry = (GroupId, u64, u64);
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BadEntry {
+    pub(crate) group: GroupId,
+    pub(crate) index: u64,
+    /// Where its bytes start in the file.
+    pub(crate) at: u64,
+    pub(crate) stored: Stored,
+}
 
-/// Checks the entries of a block; gives (group, index, term) of the bad ones. Bytes that cannot
-/// be read are bad.
-pub(crate) fn bad_entries(file: &dyn File, header: &BlockHeader, items: &[Item]) -> Vec<BadEntry> {
+/// Checks the entries of a block and gives the bad ones. Bytes that cannot be read are bad, and so
+/// are those behind the end of the file.
+pub(crate) fn bad_entries(
+    (file, file_len): (&dyn File, u64),
+    header: &BlockHeader,
+    items: &[Item],
+) -> Vec<BadEntry> {
+    let start = header.payload_offset();
+    let len = u64::from(header.payload_len).min(file_len.saturating_sub(start));
+    let mut payload = vec![0; len as usize];
+    let all_read = file.read_exact_at(&mut payload, start).is_ok();
     let mut bad = Vec::new();
-    let mut buf = Vec::new();
-    let mut offset = header.payload_offset();
+    let mut offset = start;
     for item in items {
         let Item::Run(run) = item else { continue };
-        if run.kind == RunKind::Faulty {
-            continue;
-        }
-        for (index, term, at, stored) in run.placed(offset) {
-            buf.clear();
-            buf.resize(stored.len as usize, 0);
-            let read = file.read_exact_at(&mut buf, at);
-            if read.is_err() || entry_crc(header.uid, run.group, index, &buf) != stored.crc {
-                bad.push((run.group, index, term));
+        if run.kind != RunKind::Faulty {
+            for (index, _, at, stored) in run.placed(offset) {
+                let from = (at - start) as usize;
+                let good = payload.get_mut(from..from + stored.len as usize).is_some_and(|bytes| {
+                    // Where the disk refuses some of the payload, the rest may be sound.
+                    (all_read || file.read_exact_at(bytes, at).is_ok())
+                        && entry_crc(header.uid, run.group, index, bytes) == stored.crc
+                });
+                if !good {
+                    bad.push(BadEntry { group: run.group, index, at, stored });
+                }
             }
         }
         offset += run.payload_len();

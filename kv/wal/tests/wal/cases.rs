@@ -14,11 +14,11 @@ use tinykv_wal::{
 
 use crate::model::{self, DIR, entry};
 
-fn options(tail: TailPolicy) -> Options {
+pub(crate) fn options(tail: TailPolicy) -> Options {
     Options { compress_bytes_min: None, tail, ..model::options() }
 }
 
-fn build(marked: bool) -> (MemFs, PathBuf) {
+pub(crate) fn build(marked: bool) -> (MemFs, PathBuf) {
     let fs = MemFs::new();
     let mut wal = model::open(&fs, &options(TailPolicy::Single)).unwrap().0;
     for index in 1..=5 {
@@ -36,11 +36,11 @@ fn build(marked: bool) -> (MemFs, PathBuf) {
 }
 
 /// The sector in which a block starts.
-fn start(block: u64) -> u64 {
+pub(crate) fn start(block: u64) -> u64 {
     8 + 2 * (block - 1)
 }
 
-fn zero(sectors: &[u64], marked: bool) -> MemFs {
+pub(crate) fn zero(sectors: &[u64], marked: bool) -> MemFs {
     let (fs, path) = build(marked);
     for sector in sectors {
         assert!(Damage::ZeroSector(*sector).apply(&fs, &path).unwrap());
@@ -134,4 +134,43 @@ fn unchained_a_mix_of_logs_is_refused() {
     to.write_all_at(&bytes, 0).unwrap();
     let refused = model::open(&ours, &options(TailPolicy::Single));
     assert!(matches!(refused, Err(Error::Chain { .. })), "{refused:?}");
+}
+
+#[test]
+fn a_file_that_is_longer_than_a_segment_is_refused() {
+    let (fs, path) = build(true);
+    fs.open(&path, tinykv_wal::OpenMode::Write).unwrap().set_len((1 << 30) + 512).unwrap();
+    let refused = model::open(&fs, &options(TailPolicy::Single));
+    assert!(matches!(refused, Err(Error::WrongSegment { .. })), "{refused:?}");
+}
+
+#[test]
+fn segments_that_are_too_small_for_their_largest_batch_are_refused() {
+    for (segment_bytes, block_align, fits) in [
+        (16 << 10, 512, true),
+        (16 << 10, 1024, true),
+        (16 << 10, 2048, false),
+        (24 << 10, 4096, false),
+        (32 << 10, 4096, true),
+        (64 << 10, 4096, true),
+    ] {
+        let options = Options { segment_bytes, block_align, ..Options::default() };
+        assert_eq!(options.validate().is_ok(), fits, "{segment_bytes} {block_align}");
+    }
+}
+
+#[test]
+fn the_progress_of_a_start_is_told_after_each_segment() {
+    use std::sync::{Arc, Mutex};
+    let (fs, _) = crate::faults::build(&model::options());
+    let told: Arc<Mutex<Vec<tinykv_wal::Progress>>> = Arc::default();
+    let notes = Arc::clone(&told);
+    let watch = tinykv_wal::Watch::new(move |progress| notes.lock().unwrap().push(progress));
+    let options = Options { recovery_threads: 3, progress: Some(watch), ..model::options() };
+    let of = crate::faults::segments(&fs).len();
+    let report = model::open(&fs, &options).unwrap().1;
+    assert!(of > report.segments, "prepared ones count too");
+    let told = told.lock().unwrap();
+    let wanted: Vec<_> = (1..=of).map(|segments| tinykv_wal::Progress { segments, of }).collect();
+    assert_eq!(*told, wanted);
 }

@@ -14,7 +14,7 @@ use tinykv_wal::{
 use crate::model::{self, Change, DIR, Model, entry};
 
 /// A log with two sealed segments and an unsealed one, closed with a mark.
-fn build(options: &Options) -> (MemFs, Model) {
+pub(crate) fn build(options: &Options) -> (MemFs, Model) {
     let fs = MemFs::new();
     let mut wal = model::open(&fs, options).unwrap().0;
     let mut model = Model::default();
@@ -105,7 +105,7 @@ fn one_sector(context: &str) -> bool {
         .any(|name| context.starts_with(name))
 }
 
-fn segments(fs: &MemFs) -> Vec<(PathBuf, u64)> {
+pub(crate) fn segments(fs: &MemFs) -> Vec<(PathBuf, u64)> {
     let names = fs.list(Path::new(DIR)).unwrap();
     let paths = names.into_iter().map(|name| Path::new(DIR).join(name));
     let segments = paths.filter(|path| path.extension().is_some_and(|end| end == "wal"));

@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use tinykv_wal::{
-    Damage, Durability, Error, Fs, GroupId, LogBatch, Lsn, MemFs, OpenMode, Options, RawEntry,
-    RealFs, Replayed, SharedWal, Wal, options_of, replay,
+    Damage, Durability, ErrFs, Error, Failure, Fault, Fs, FsOp, GroupId, LogBatch, Lsn, MemFs,
+    OpenMode, Options, RawEntry, RealFs, Replayed, SharedWal, Wal, options_of, replay,
 };
 
 use crate::model::{self, DIR, entry};
@@ -78,6 +78,30 @@ fn entries_come_one_after_another_with_errors_in_their_place() {
     };
     replay(Arc::new(fs), Path::new(DIR), &options, visit).unwrap();
     assert_eq!(told, (1..=9).map(|index| (index, index != 4)).collect::<Vec<_>>());
+}
+
+/// Entries that follow each other on the disk are read at once; where that fails, only those that
+/// the disk refuses are named.
+#[test]
+fn the_neighbours_of_an_unreadable_entry_are_read() {
+    let memory = MemFs::new();
+    let options = Options { cache_bytes: 0, compress_bytes_min: None, ..model::options() };
+    let mut wal = model::open(&memory, &options).unwrap().0;
+    let mut batch = LogBatch::new();
+    let entries: Vec<RawEntry> = (1..=5).map(|index| entry(index, 1, vec![7; 1000])).collect();
+    batch.append(GroupId(1), &entries).unwrap();
+    wal.write(batch, Durability::Synced).unwrap();
+    wal.mark().unwrap();
+    drop(wal);
+    let fs = ErrFs::over_memory(memory);
+    let wal = model::open(&fs, &options).unwrap().0;
+    // In the third entry: the payload begins within the first sectors of the block.
+    let place = 4096 + 2 * 1016 + 600;
+    fs.inject(Fault::sticky(FsOp::Read, Failure::Io).touching(place..place + 1));
+    assert!(matches!(wal.fetch(GroupId(1), 1..6, 1 << 20), Err(Error::Faulty { index: 3, .. })));
+    assert_eq!(wal.fetch(GroupId(1), 1..3, 1 << 20).unwrap(), entries[..2]);
+    let found: Vec<_> = wal.iter(GroupId(1), 1..6).map(|found| found.map(|it| it.index)).collect();
+    assert!(matches!(found[..], [Ok(1), Ok(2), Err(Error::Faulty { .. }), Ok(4), Ok(5)]));
 }
 
 #[test]
