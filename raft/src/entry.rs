@@ -210,7 +210,8 @@ impl Entries {
             && self.last_id().index.0 < u64::MAX
     }
 
-    fn cut(&self, skip: usize, len: usize) -> Entries {
+    /// Returns a view of `len` entries after the first `skip`, which must be there.
+    pub(crate) fn cut(&self, skip: usize, len: usize) -> Entries {
         if len == 0 {
             return Entries::default();
         }

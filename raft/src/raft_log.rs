@@ -280,7 +280,10 @@ impl<S: Storage> RaftLog<S> {
             return Err(StepError::Violation { theirs: conflict.id() });
         }
         let from = conflict.index;
-        self.replace_from(from, entries.between(from, matched.next()));
+        let skip = (from.0 - prev.index.0 - 1) as usize;
+        let news =
+            if skip == 0 { entries.clone() } else { entries.cut(skip, entries.len() - skip) };
+        self.replace_from(from, news);
         Ok(matched)
     }
 
@@ -360,7 +363,7 @@ impl<S: Storage> RaftLog<S> {
         self.tail.seal();
         let hi = self.last.index.next();
         let first = self.run(lo, hi, max_bytes)?;
-        let mut next = first.last_id().index.next();
+        let mut next = lo.plus(first.len() as u64);
         if next >= hi {
             return Ok(first);
         }
@@ -384,7 +387,7 @@ impl<S: Storage> RaftLog<S> {
             if all.len() + run.len() > crate::entry::BATCH_ENTRIES_MAX {
                 break;
             }
-            next = run.last_id().index.next();
+            next = next.plus(run.len() as u64);
             all.extend_from_slice(&run);
         }
         if all.len() == first.len() {
@@ -428,7 +431,7 @@ impl<S: Storage> RaftLog<S> {
         let hi = self.last.index.next();
         while self.handed < self.last.index {
             let run = self.tail.run(self.handed.next(), hi);
-            self.handed = run.last_id().index;
+            self.handed = self.handed.plus(run.len() as u64);
             out.push(run);
         }
         repaired.append(&mut self.repaired);
@@ -495,7 +498,7 @@ impl<S: Storage> RaftLog<S> {
             };
             bytes += size;
             payload_bytes += size - ENTRY_OVERHEAD_BYTES * run.len() as u64;
-            self.applying = run.last_id().index;
+            self.applying = self.applying.plus(run.len() as u64);
             out.push(run);
             if bytes >= budget {
                 break;

@@ -15,12 +15,21 @@ use std::collections::VecDeque;
 use crate::entry::{BATCH_ENTRIES_MAX, Entries, Entry};
 use crate::types::{EntryId, Index, Term};
 
+/// A batch and where it stands: to look for an index touches no entries.
+#[derive(Clone, Debug)]
+struct Sealed {
+    first: Index,
+    /// The index after the last entry.
+    end: Index,
+    entries: Entries,
+}
+
 /// The entries from `first` to the end of the log.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tail {
     /// The index of the first entry, or where it would stand.
     first: Index,
-    batches: VecDeque<Entries>,
+    batches: VecDeque<Sealed>,
     open: Vec<Entry>,
     /// The index after the last sealed entry.
     sealed_end: Index,
@@ -56,8 +65,13 @@ impl Tail {
     /// Adds a shared batch at the end.
     pub(super) fn push_batch(&mut self, entries: Entries) {
         self.seal();
-        self.sealed_end = entries.last_id().index.next();
-        self.batches.push_back(entries);
+        self.push_sealed(entries);
+    }
+
+    fn push_sealed(&mut self, entries: Entries) {
+        let first = self.sealed_end;
+        self.sealed_end = first.plus(entries.len() as u64);
+        self.batches.push_back(Sealed { first, end: self.sealed_end, entries });
     }
 
     /// Makes the open batch a shared one.
@@ -68,22 +82,21 @@ impl Tail {
             1 => self.open.pop().map_or(Entries::default(), Entries::one),
             _ => Entries::new(std::mem::take(&mut self.open)),
         };
-        self.sealed_end = entries.last_id().index.next();
-        self.batches.push_back(entries);
+        self.push_sealed(entries);
     }
 
     /// Cuts the log off before `from`.
     pub(super) fn truncate_from(&mut self, from: Index) {
         self.seal();
-        while let Some(batch) = self.batches.back() {
-            if batch.last_id().index < from {
-                break;
+        while let Some(batch) = self.batches.back_mut()
+            && batch.end > from
+        {
+            if batch.first >= from {
+                self.batches.pop_back();
+                continue;
             }
-            let rest = batch.between(Index(0), from);
-            self.batches.pop_back();
-            if !rest.is_empty() {
-                self.batches.push_back(rest);
-            }
+            batch.end = from;
+            batch.entries = batch.entries.cut(0, (from.0 - batch.first.0) as usize);
         }
         self.first = self.first.min(from);
         self.sealed_end = self.sealed_end.min(from);
@@ -91,10 +104,10 @@ impl Tail {
 
     /// Forgets whole batches up to `up_to`. A batch is kept while any of its entries is needed.
     pub(super) fn forget_to(&mut self, up_to: Index) {
-        while let Some(end) = self.batches.front().map(|batch| batch.last_id().index)
-            && end <= up_to
+        while let Some(end) = self.batches.front().map(|batch| batch.end)
+            && end <= up_to.next()
         {
-            self.first = end.next();
+            self.first = end;
             self.batches.pop_front();
         }
     }
@@ -118,7 +131,7 @@ impl Tail {
             return self.open.get((index.0 - self.sealed_end.0) as usize);
         }
         let batch = &self.batches[self.batch_of(index)];
-        batch.get((index.0 - batch.first_index().0) as usize)
+        batch.entries.get((index.0 - batch.first.0) as usize)
     }
 
     /// Returns the term of the entry at `index`, if it is here.
@@ -128,23 +141,28 @@ impl Tail {
 
     /// Returns the shared entries from `lo` up to `hi` that stand in one batch. Both bounds must be
     /// in the sealed part.
+    #[inline]
     pub(super) fn run(&self, lo: Index, hi: Index) -> Entries {
-        match self.batches.back() {
-            // Mostly the end is wanted.
-            Some(batch) if batch.first_index() <= lo => batch.between(lo, hi),
-            _ => self.batches[self.batch_of(lo)].between(lo, hi),
+        let batch = &self.batches[self.batch_of(lo)];
+        if lo == batch.first && hi >= batch.end {
+            return batch.entries.clone();
         }
+        let (skip, end) = (lo.0 - batch.first.0, hi.min(batch.end));
+        batch.entries.cut(skip as usize, (end.0 - lo.0) as usize)
     }
 
+    #[inline]
     fn batch_of(&self, index: Index) -> usize {
         match self.batches.back() {
-            Some(batch) if batch.first_index() <= index => self.batches.len() - 1,
-            _ => self.batches.partition_point(|batch| batch.last_id().index < index),
+            // Mostly the end is wanted.
+            Some(batch) if batch.first <= index => self.batches.len() - 1,
+            _ => self.batches.partition_point(|batch| batch.end <= index),
         }
     }
 
     /// Returns the name of the last entry here.
     pub(super) fn last_id(&self) -> Option<EntryId> {
-        self.open.last().map(Entry::id).or_else(|| self.batches.back().map(Entries::last_id))
+        let sealed = || self.batches.back().map(|batch| batch.entries.last_id());
+        self.open.last().map(Entry::id).or_else(sealed)
     }
 }
