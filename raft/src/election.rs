@@ -40,6 +40,11 @@ impl<S: Storage> Raft<S> {
             return Err(CampaignError::AlreadyLeader);
         }
         self.state.promotable()?;
+        let told = match &self.role {
+            Role::PreCandidate(votes) | Role::Candidate(votes) => votes.committed(),
+            _ => EntryId::default(),
+        };
+        self.learn_committed_change(told);
         let log = &self.state.log;
         // With a committed change unapplied, this node would count a quorum that is no longer one:
         // of {1,2,3} with a committed removal of 3, node 1 could win with the vote of 3 while 2
@@ -123,9 +128,6 @@ impl<S: Storage> Raft<S> {
 
     /// Counts an answer to our own candidacy.
     pub(crate) fn on_vote_response(&mut self, voter: NodeId, vote: Vote, pre_vote: bool) {
-        if self.learn_committed_change(vote.committed) {
-            return;
-        }
         let votes = match (&mut self.role, pre_vote) {
             (Role::PreCandidate(votes), true) | (Role::Candidate(votes), false) => votes,
             // A late pre-vote must not start a second campaign, nor a late vote a second term.
@@ -136,16 +138,23 @@ impl<S: Storage> Raft<S> {
                 let _ = self.campaign(Campaign::Election);
                 return;
             }
-            _ => return,
+            _ => {
+                self.learn_committed_change(vote.committed);
+                return;
+            }
         };
         votes.record(voter, vote.granted);
         match (votes.result(&self.state.membership), pre_vote) {
-            (VoteResult::Pending, _) => {}
             (VoteResult::Won, true) => {
+                *votes = Votes::default();
                 // If a change applied meanwhile stands against it, this node waits like before.
                 let _ = self.campaign(Campaign::Election);
             }
             (VoteResult::Won, false) => self.become_leader(),
+            // Further votes may win it yet; if not, the next campaign begins with what this one told.
+            (VoteResult::Pending, _) if vote.granted => votes.note_committed(vote.committed),
+            _ if self.learn_committed_change(vote.committed) => {}
+            (VoteResult::Pending, _) => {}
             (VoteResult::Lost, _) => self.become_follower(self.state.term, None),
         }
     }
@@ -163,6 +172,8 @@ impl<S: Storage> Raft<S> {
         let news = committed.index > known
             && log.matches(committed)
             && log.has_change(known, committed.index)
+            // A leader commits by what its followers acknowledge.
+            && !matches!(self.role, Role::Leader(_))
             && !crate::mutant!("vote_teaches_nothing");
         if news {
             log.commit_to(committed.index);

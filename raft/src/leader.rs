@@ -93,14 +93,14 @@ impl Leader {
             state.election_elapsed = 0;
             // A leader that cannot reach a majority cannot commit, but its heartbeats may keep the
             // followers it reaches from electing one that can. So it steps down (thesis 6.2).
-            let lost = state.config.check_quorum
-                && !self.quorum_active(state)
-                && !crate::mutant!("quorum_loss_ignored");
-            for progress in &mut self.progress {
-                progress.recent_active = progress.id == state.id();
-            }
-            if lost {
-                return false;
+            if state.config.check_quorum {
+                let lost = !self.quorum_active(state) && !crate::mutant!("quorum_loss_ignored");
+                for progress in &mut self.progress {
+                    progress.recent_active = progress.id == state.id();
+                }
+                if lost {
+                    return false;
+                }
             }
             // A target that did not win in time may be down.
             self.abort_transfer(state);

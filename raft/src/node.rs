@@ -14,6 +14,7 @@ use crate::error::{
 };
 use crate::membership::Membership;
 use crate::message::Message;
+use crate::progress::Progress;
 use crate::proposal::Proposed;
 use crate::raft::Raft;
 use crate::raft_log::RaftLog;
@@ -493,6 +494,11 @@ impl<S: Storage> Node<S> {
         &self.raft.state.membership
     }
 
+    /// Returns what a leader knows of each member, ascending by id; nothing on other nodes.
+    pub fn progress(&self) -> &[Progress] {
+        self.raft.role.leader().map_or(&[], |leader| &leader.progress)
+    }
+
     /// Returns the term of an entry, if it can be had.
     pub fn entry_term(&self, index: Index) -> Option<Term> {
         self.raft.state.log.term(index).ok()
@@ -520,6 +526,7 @@ impl<S: Storage> Node<S> {
             membership: state.membership.clone(),
             progress: leader.map_or(Vec::new(), |leader| leader.progress.clone()),
             transferee: leader.and_then(|leader| leader.transferee),
+            election_elapsed: state.election_elapsed,
         }
     }
 

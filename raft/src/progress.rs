@@ -28,7 +28,7 @@ pub struct Progress {
     pub next: Index,
     /// How entries are sent.
     pub state: ProgressState,
-    /// The member was heard in the present check-quorum interval.
+    /// The member was heard in the present check-quorum interval; without check-quorum, in this term.
     pub recent_active: bool,
     /// Nothing is sent until the member answers.
     pub paused: bool,

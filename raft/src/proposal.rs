@@ -182,8 +182,9 @@ fn check_change<S: Storage>(
     if pending > state.log.applied() && !crate::mutant!("two_changes") {
         return Err(ChangeError::PendingAt { index: pending });
     }
-    match (state.membership.voters.is_joint(), change.leaves_joint()) {
+    match (state.membership.voters.is_joint(), change.steps.is_empty()) {
         (true, false) => Err(ChangeError::AlreadyJoint),
+        // Whatever its transition: to enter a joint configuration of equal halves is of no use.
         (false, true) => Err(ChangeError::NotJoint),
         // No other change comes between, so what is possible now is possible when applied.
         _ => change.apply(&state.membership).map(|_| ()),

@@ -78,19 +78,19 @@ impl<S: Storage> Raft<S> {
             Body::PreVoteResponse(vote) => self.on_vote_response(from, vote, true),
             Body::VoteResponse(vote) => self.on_vote_response(from, vote, false),
             Body::Append { prev, commit, entries } => {
-                self.follow(from);
+                self.follow(from)?;
                 return self.on_append(from, prev, commit, entries);
             }
             Body::Heartbeat { commit, round } => {
-                self.follow(from);
+                self.follow(from)?;
                 self.on_heartbeat(from, commit, round);
             }
             Body::Commit { index } => {
-                self.follow(from);
+                self.follow(from)?;
                 self.state.log.commit_to(index);
             }
             Body::Snapshot(snapshot) => {
-                self.follow(from);
+                self.follow(from)?;
                 return self.on_snapshot(from, snapshot);
             }
             Body::AppendAccepted { index } => self.on_append_accepted(from, index)?,
@@ -104,7 +104,7 @@ impl<S: Storage> Raft<S> {
                     leader.on_heartbeat_response(&mut self.state, from, round);
                 }
             }
-            Body::TimeoutNow => self.on_timeout_now(),
+            Body::TimeoutNow => self.on_timeout_now(from)?,
             Body::TransferLeader { target } => {
                 // Who asked cannot be told; it sees by the leader whether it worked.
                 let _: Result<(), TransferError> = self.transfer_leader(target);
@@ -113,7 +113,7 @@ impl<S: Storage> Raft<S> {
                 self.propose(payloads)?;
             }
             Body::ReadIndex { token } => self.on_read_index(from, token)?,
-            Body::ReadIndexResponse { token, index } => self.on_read_response(token, index),
+            Body::ReadIndexResponse { token, index } => self.on_read_response(from, token, index),
         }
         Ok(())
     }
@@ -160,10 +160,12 @@ impl<S: Storage> Raft<S> {
     fn answer_old_term(&mut self, message: &Message) -> Gate {
         let state = &mut self.state;
         // Would the leader hear of our term by our next campaign? Not with leases or pre-vote; and a
-        // learner, say one that campaigned in vain when it was a voter, does not campaign.
-        let heard = !state.config.check_quorum
-            && !state.config.pre_vote
-            && (state.promotable().is_ok() || crate::mutant!("bystander_unanswered"));
+        // learner, say one that campaigned in vain when it was a voter, does not campaign. It answers
+        // once it has missed a leader of its own term for as long as others wait for one.
+        let stuck = state.election_elapsed >= state.election_timeout
+            && state.promotable().is_err()
+            && !crate::mutant!("bystander_unanswered");
+        let heard = !state.config.check_quorum && !state.config.pre_vote && !stuck;
         match message.body {
             // This node may be stuck at a higher term, in which it cannot follow the leader. The
             // answer carries our term and makes the leader step down, so that all meet in a new term.
@@ -185,10 +187,12 @@ impl<S: Storage> Raft<S> {
     }
 
     /// Notes that a leader of our term was heard. Nobody else leads this term, so a candidate gives
-    /// up (section 5.2).
-    fn follow(&mut self, leader: NodeId) {
-        self.state.leader_unheard = 0;
+    /// up (section 5.2), and a leader believes nobody who claims to lead it too.
+    fn follow(&mut self, leader: NodeId) -> Result<(), StepError> {
         match self.role {
+            Role::Leader(_) => {
+                return Err(StepError::Malformed("this node leads the term of the message"));
+            }
             Role::Follower => {
                 self.state.election_elapsed = 0;
                 self.state.set_leader(Some(leader));
@@ -196,6 +200,8 @@ impl<S: Storage> Raft<S> {
             _ if crate::mutant!("candidate_ignores_leader") => {}
             _ => self.become_follower(self.state.term, Some(leader)),
         }
+        self.state.leader_unheard = 0;
+        Ok(())
     }
 
     pub(crate) fn become_follower(&mut self, term: Term, leader: Option<NodeId>) {
@@ -253,11 +259,15 @@ impl<S: Storage> Raft<S> {
         match &message.body {
             _ if crate::mutant!("message_unchecked") => {}
             Body::Append { prev, entries, .. } => {
-                let joined = entries.is_empty()
-                    || prev.index.next() == entries.first_index()
-                        && entries[0].term >= prev.term
-                        && entries.last_id().term <= message.term
-                        && entries.is_well_formed();
+                let joined = match entries.as_slice() {
+                    [] => true,
+                    all @ [first, ..] => {
+                        prev.index.next() == first.index
+                            && prev.term <= first.term
+                            && all[all.len() - 1].term <= message.term
+                            && entries.is_well_formed()
+                    }
+                };
                 if !joined || prev.index > INDEX_MAX {
                     return malformed("entries do not follow each other");
                 }

@@ -119,10 +119,12 @@ impl<S: Storage> Raft<S> {
         }
     }
 
-    pub(crate) fn on_read_response(&mut self, token: u64, index: Index) {
-        // Only what is waited for: the answer may come twice, or late.
+    pub(crate) fn on_read_response(&mut self, from: NodeId, token: u64, index: Index) {
+        // Only what is waited for, from whom it is waited for: the answer may come twice, or late.
         let waiting = &mut self.state.forwarded_reads;
-        if let Some(place) = waiting.iter().position(|waited| *waited == token) {
+        if let Some(place) = waiting.iter().position(|waited| *waited == token)
+            && self.state.leader == Some(from)
+        {
             waiting.swap_remove(place);
             self.state.reads.push(ReadOutcome { token, result: Ok(index) });
         }

@@ -4,7 +4,7 @@
 use crate::leader::Leader;
 use crate::membership::Membership;
 use crate::quorum::VoteResult;
-use crate::types::{NodeId, RoleKind};
+use crate::types::{EntryId, NodeId, RoleKind};
 
 /// What a member is.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) enum Role {
 #[derive(Debug, Default)]
 pub(crate) struct Votes {
     answers: Vec<(NodeId, bool)>,
+    /// The last entry that a voter told to be committed.
+    committed: EntryId,
 }
 
 impl Role {
@@ -46,6 +48,16 @@ impl Votes {
         if self.answers.iter().all(|(id, _)| *id != voter) || crate::mutant!("votes_by_message") {
             self.answers.push((voter, granted));
         }
+    }
+
+    /// Notes what a voter knows to be committed.
+    pub(crate) fn note_committed(&mut self, committed: EntryId) {
+        self.committed = self.committed.max(committed);
+    }
+
+    /// Returns the last entry that a voter told to be committed.
+    pub(crate) fn committed(&self) -> EntryId {
+        self.committed
     }
 
     /// Returns how the vote stands.

@@ -21,4 +21,7 @@ pub struct Status {
     pub progress: Vec<Progress>,
     /// To whom leadership is being transferred.
     pub transferee: Option<NodeId>,
+    /// Ticks since a leader was heard, a vote was given or an election began; for a leader, since the
+    /// last check of its quorum.
+    pub election_elapsed: u32,
 }

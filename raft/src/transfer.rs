@@ -4,7 +4,7 @@
 //! campaign at once. If the target does not win within an election timeout, the leader goes on.
 
 use crate::election::Campaign;
-use crate::error::TransferError;
+use crate::error::{StepError, TransferError};
 use crate::leader::Leader;
 use crate::message::Body;
 use crate::raft::Raft;
@@ -27,11 +27,16 @@ impl<S: Storage> Raft<S> {
     }
 
     /// Campaigns because the leader says so. Pre-vote would only ask whether the leader is missed.
-    pub(crate) fn on_timeout_now(&mut self) {
+    pub(crate) fn on_timeout_now(&mut self, from: NodeId) -> Result<(), StepError> {
+        // The election would end a lease, which only the leader itself may give up.
+        if self.state.leader.is_some_and(|leader| leader != from) {
+            return Err(StepError::Malformed("only the leader hands over"));
+        }
         if matches!(self.role, Role::Follower) {
             // If this node cannot campaign now, the leader notices by the silence.
             let _ = self.campaign(Campaign::Transfer);
         }
+        Ok(())
     }
 }
 

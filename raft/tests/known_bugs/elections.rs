@@ -138,6 +138,8 @@ fn a_learner_at_a_later_term_comes_back() {
         Body::RequestVote { last: EntryId::default(), transfer: false },
     );
     assert!(!cluster.node(3).membership().is_voter(NodeId(3)));
+    // It answers a leader of an earlier term when it has missed its own for long enough.
+    cluster.ticks(3, 20);
     cluster.recover();
     cluster.heartbeat(1);
     assert_eq!((cluster.role(1), cluster.node(1).term()), (Follower, term));
