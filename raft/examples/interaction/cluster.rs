@@ -8,13 +8,13 @@ mod member;
 
 use tinykv_raft::confchange::{Change, Transition};
 use tinykv_raft::{
-    CampaignError, Config, Membership, Message, NodeId, ProposeError, ReadMode, RoleKind,
-    SendPolicy, Snapshot, StepError,
+    CampaignError, Config, Membership, Message, NodeId, Payload, ProposeError, RoleKind,
+    SendPolicy, Snapshot, StepError, TransferError,
 };
 
 use super::confchange::parse_steps;
 use super::describe;
-use super::script::{Directive, number, parse_line};
+use super::script::{Directive, number, truth};
 use bytes::Bytes;
 use member::{Flight, Member};
 
@@ -62,21 +62,11 @@ impl Output {
 }
 
 impl Cluster {
-    /// Carries out a directive and those in its input, and returns what they print.
+    /// Carries out a directive and returns what it prints.
     pub(crate) fn handle(&mut self, directive: &Directive) -> String {
         self.output.text.clear();
         self.output.logged = false;
-        let mut result = self.single(directive);
-        if directive.command != "propose-conf-change" && result.is_ok() {
-            for line in directive.input.lines() {
-                result = parse_line(line).and_then(|directive| self.single(&directive));
-                if let (Err(error), true) = (&result, self.output.level < NONE) {
-                    self.output.text.push_str(error);
-                    result = Ok(());
-                }
-            }
-        }
-        if let Err(error) = result {
+        if let Err(error) = self.single(directive) {
             if self.output.level == NONE {
                 return error;
             }
@@ -118,7 +108,7 @@ impl Cluster {
             "raft-log" => self.raft_log(directive.first_id()?),
             "raft-state" => {
                 for member in &self.members {
-                    self.output.line(&describe::state(&member.node.status()));
+                    self.output.line(&describe::state(&member.status()));
                 }
                 Ok(())
             }
@@ -155,30 +145,13 @@ impl Cluster {
         Ok(())
     }
 
-    /// Does something to a node; if that changes what the node is, a log line says so elsewhere.
-    fn observed(
-        &mut self,
-        directive: &Directive,
-        action: impl FnOnce(&mut member::Node),
-    ) -> Result<(), String> {
-        let node = &mut self.member(directive.first_id()?)?.node;
-        let before = (node.term(), node.role(), node.leader(), node.has_ready());
-        action(node);
-        let after = (node.term(), node.role(), node.leader(), node.has_ready());
-        // A pre-candidate that asks again stays what it is, but has something to send.
-        if before != after && !node.is_leader() {
-            self.output.logs(INFO);
-        }
-        Ok(())
-    }
-
     fn add_nodes(&mut self, directive: &Directive) -> Result<(), String> {
         let count = directive.first_id()?;
         let mut snapshot = Snapshot::default();
         let mut config = config_stub();
         let ids = |key| -> Result<Vec<u64>, String> { directive.values(key).map(number).collect() };
-        let flag = |key, flag: &mut bool| {
-            directive.values(key).for_each(|value| *flag = value == "true");
+        let flag = |key, flag: &mut bool| -> Result<(), String> {
+            directive.values(key).try_for_each(|value| truth(value).map(|value| *flag = value))
         };
         snapshot.membership = Membership::of_voters(ids("voters")?).with_learners(ids("learners")?);
         for index in ids("index")? {
@@ -187,12 +160,12 @@ impl Cluster {
         if let Some(content) = directive.values("content").next() {
             snapshot.data = Bytes::copy_from_slice(content.as_bytes());
         }
-        flag("async-storage-writes", &mut config.async_writes);
-        flag("prevote", &mut config.pre_vote);
-        flag("checkquorum", &mut config.check_quorum);
-        flag("step-down-on-removal", &mut config.step_down_on_removal);
+        flag("async-storage-writes", &mut config.async_writes)?;
+        flag("prevote", &mut config.pre_vote)?;
+        flag("checkquorum", &mut config.check_quorum)?;
+        flag("step-down-on-removal", &mut config.step_down_on_removal)?;
         let mut unchecked = false;
-        flag("disable-conf-change-validation", &mut unchecked);
+        flag("disable-conf-change-validation", &mut unchecked)?;
         config.validate_changes = !unchecked;
         for window in ids("inflight")? {
             config.inflight_messages_max = window as usize;
@@ -206,9 +179,11 @@ impl Cluster {
         for ticks in ids("heartbeat-tick")? {
             config.heartbeat_ticks = ticks as u32;
         }
-        config.reads = match directive.values("read-only").next() {
-            None | Some("safe") => ReadMode::Quorum,
-            Some("lease-based") => ReadMode::Lease,
+        // The language has no reads. Of their lease only one thing shows: that the leader is not
+        // forgotten. What else this crate does for a lease goes beyond what the scripts expect.
+        let lease = match directive.values("read-only").next() {
+            None | Some("safe") => false,
+            Some("lease-based") => true,
             Some(other) => return Err(format!("invalid read-only option {other:?}")),
         };
         let founding = snapshot != Snapshot::default();
@@ -219,7 +194,7 @@ impl Cluster {
         for _ in 0..count {
             config.id = NodeId(self.members.len() as u64 + 1);
             config.applied = snapshot.last.index;
-            let member = Member::new(config.clone(), snapshot.clone(), founding);
+            let member = Member::new(config.clone(), lease, snapshot.clone(), founding);
             self.members.push(member.map_err(|error| error.to_string())?);
             self.output.logs(INFO);
         }
@@ -250,9 +225,27 @@ impl Cluster {
     }
 
     fn tick(&mut self, directive: &Directive, election: bool) -> Result<(), String> {
-        let config = &self.member(directive.first_id()?)?.config;
+        let member = self.member(directive.first_id()?)?;
+        let config = &member.config;
         let ticks = if election { config.election_ticks } else { config.heartbeat_ticks };
-        self.observed(directive, |node| (0..ticks).for_each(|_| node.tick()))
+        let mut level = None;
+        for _ in 0..ticks {
+            let node = &mut member.node;
+            let was = (node.term(), node.role());
+            let had_ready = node.has_ready();
+            node.tick();
+            // A pre-candidate that asks again stays what it is, but has something to send.
+            let changed = was != (node.term(), node.role()) || had_ready != node.has_ready();
+            match node.status().election_elapsed {
+                _ if node.is_leader() => {}
+                // Only an election, begun or refused, ends the wait within a tick.
+                0 if changed => level = Some(INFO),
+                0 => level = level.max(Some(WARN)),
+                _ => {}
+            }
+        }
+        level.into_iter().for_each(|level| self.output.logs(level));
+        Ok(())
     }
 
     fn transfer(&mut self, directive: &Directive) -> Result<(), String> {
@@ -262,25 +255,24 @@ impl Cluster {
         };
         let (from, to) = (id("from")?, id("to")?);
         let node = &mut self.member(from)?.node;
-        let level = match (node.role(), node.leader()) {
-            (RoleKind::Leader, _) if from == to => Some(DEBUG),
-            (RoleKind::Leader, _) | (RoleKind::Follower, None) => Some(INFO),
+        let (role, ended) = (node.role(), node.status().transferee.is_some());
+        // Whether it worked shows in who leads.
+        let level = match (role, node.transfer_leader(NodeId(to))) {
+            (RoleKind::Leader, Err(TransferError::NotVoter { .. })) => Some(DEBUG),
+            (RoleKind::Leader, Ok(())) if from == to && !ended => Some(DEBUG),
+            (RoleKind::Leader, _) | (RoleKind::Follower, Err(_)) => Some(INFO),
             _ => None,
         };
-        // Whether it worked shows in who leads.
-        let _ = node.transfer_leader(NodeId(to));
         level.into_iter().for_each(|level| self.output.logs(level));
         Ok(())
     }
 
     fn forget_leader(&mut self, id: u64) -> Result<(), String> {
         let member = self.member(id)?;
-        let lease = member.config.reads == ReadMode::Lease;
-        let follows = member.node.role() == RoleKind::Follower;
-        if member.node.forget_leader() {
-            self.output.logs(INFO);
-        } else if lease && follows {
+        if member.lease && member.node.role() == RoleKind::Follower {
             self.output.logs(ERROR);
+        } else if member.node.forget_leader() {
+            self.output.logs(INFO);
         }
         Ok(())
     }
@@ -312,12 +304,22 @@ impl Cluster {
     fn propose(&mut self, directive: &Directive) -> Result<(), String> {
         let [id, data] = &directive.arguments[..] else { return Err("one payload needed".into()) };
         let data = Bytes::copy_from_slice(data.key.as_bytes());
-        let node = &mut self.member(number(&id.key)?)?.node;
-        node.propose(data).map(drop).map_err(dropped)
+        let id = number(&id.key)?;
+        self.logs_of_snapshots(id)?;
+        self.member(id)?.propose(Payload::Normal(data)).map_err(dropped)
+    }
+
+    /// Before a proposal: sending a snapshot, or not sending one, is a log line elsewhere.
+    fn logs_of_snapshots(&mut self, id: u64) -> Result<(), String> {
+        let member = self.member(id)?;
+        if member.node.status().progress.iter().any(|progress| member.lacks(progress)) {
+            self.output.logs(DEBUG);
+        }
+        Ok(())
     }
 
     fn propose_change(&mut self, directive: &Directive) -> Result<(), String> {
-        let v1 = directive.values("v1").any(|value| value == "true");
+        let v1 = directive.values("v1").map(truth).last().unwrap_or(Ok(false))?;
         let transition = match directive.values("transition").next() {
             None | Some("auto") => Transition::Auto,
             Some("implicit") => Transition::JointImplicit,
@@ -336,21 +338,16 @@ impl Cluster {
             return Err("v1 conf change can only have one operation and no transition".to_owned());
         }
         let context = Bytes::from_static(if v1 { describe::V1 } else { b"" });
-        let change = Change { transition, steps, context };
-        let member = self.member(directive.first_id()?)?;
-        match member.node.propose_change(change.clone()) {
+        let change = Payload::Change(Change { transition, steps, context }.into());
+        let id = directive.first_id()?;
+        self.logs_of_snapshots(id)?;
+        match self.member(id)?.propose(change) {
             // The scripts expect a change that is refused to become an empty entry.
             Err(ProposeError::Change(_)) => {
-                let proposed = member.node.propose(Bytes::new());
                 self.output.logs(INFO);
-                proposed.map(drop).map_err(dropped)
+                self.member(id)?.propose(Payload::NOOP).map_err(dropped)
             }
-            // They expect a follower to forward it, like a command.
-            Err(ProposeError::NotLeader { leader }) if member.node.role() == RoleKind::Follower => {
-                member.forward(leader, change);
-                Ok(())
-            }
-            other => other.map(drop).map_err(dropped),
+            other => other.map_err(dropped),
         }
     }
 
@@ -420,14 +417,21 @@ impl Cluster {
 
     fn deliver_messages(&mut self, directive: &Directive) -> Result<(), String> {
         let kind = directive.values("type").next();
-        let mut recipients: Vec<(u64, bool)> =
-            directive.ids()?.into_iter().map(|id| (id, false)).collect();
-        for id in directive.values("drop") {
-            let id = number(id)?;
-            if recipients.contains(&(id, false)) {
-                return Err(format!("can't both deliver and drop msgs to {id}"));
+        let mut recipients: Vec<(u64, bool)> = Vec::new();
+        for argument in &directive.arguments {
+            let drop = argument.key == "drop";
+            let ids = match argument.values.is_empty() {
+                true => std::slice::from_ref(&argument.key),
+                false if drop => &argument.values[..],
+                false => continue,
+            };
+            for id in ids {
+                let id = number(id)?;
+                if drop && recipients.contains(&(id, false)) {
+                    return Err(format!("can't both deliver and drop msgs to {id}"));
+                }
+                recipients.push((id, drop));
             }
-            recipients.push((id, true));
         }
         let mut count = 0;
         for (id, drop) in recipients {
@@ -462,7 +466,7 @@ impl Cluster {
                 }
                 Err(StepError::Propose(ProposeError::Change(_))) => {
                     // As if it had been proposed here.
-                    let _ = self.member(id)?.node.propose(Bytes::new());
+                    let _ = self.member(id)?.propose(Payload::NOOP);
                 }
                 Err(StepError::Propose(error)) => self.output.line(&dropped(error)),
                 // Others are log lines elsewhere.
@@ -491,7 +495,7 @@ impl Cluster {
         loop {
             let mut done = true;
             for id in ids {
-                if self.member(*id)?.has_ready() {
+                if self.member(*id)?.node.has_ready() {
                     self.titled(*id, "handling Ready", Cluster::process_ready)?;
                     done = false;
                 }
@@ -545,7 +549,6 @@ fn config_stub() -> Config {
         heartbeat_ticks: 1,
         pre_vote: false,
         check_quorum: false,
-        reads: ReadMode::Quorum,
         send: SendPolicy::Immediate,
         step_down_on_removal: false,
         message_bytes_max: u64::MAX,

@@ -55,7 +55,8 @@ impl Group {
             let learner = self.membership.learners.contains(*id);
             format!("{id}: {}\n", describe::progress(progress, learner, usize::MAX))
         });
-        Ok(format!("{}\n{}", self.membership, members.collect::<String>()))
+        let configuration = describe::configuration(&self.membership);
+        Ok(format!("{configuration}\n{}", members.collect::<String>()))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use tinykv_raft::confchange::{Change, Step};
+use tinykv_raft::quorum::Majority;
 use tinykv_raft::{
     Body, Entry, HardState, Index, Membership, Message, NodeId, Payload, Progress, ProgressState,
     Ready, RoleKind, Snapshot, SoftState, Status,
@@ -47,6 +48,28 @@ fn membership(membership: &Membership) -> String {
         list(membership.learners_next.ids()),
         membership.auto_leave
     )
+}
+
+/// Writes who votes and who learns, as the language of membership changes does: in hexadecimal.
+pub(crate) fn configuration(membership: &Membership) -> String {
+    let set = |ids: &Majority| {
+        let ids: Vec<String> = ids.ids().iter().map(|id| format!("{:x}", id.0)).collect();
+        format!("({})", ids.join(" "))
+    };
+    let mut text = format!("voters={}", set(&membership.voters.incoming));
+    for (name, ids) in [
+        ("&&", &membership.voters.outgoing),
+        (" learners=", &membership.learners),
+        (" learners_next=", &membership.learners_next),
+    ] {
+        if !ids.is_empty() {
+            text += &(name.to_owned() + &set(ids));
+        }
+    }
+    if membership.auto_leave {
+        text += " autoleave";
+    }
+    text
 }
 
 pub(crate) fn snapshot(snapshot: &Snapshot) -> String {
@@ -160,7 +183,9 @@ pub(crate) fn message(message: &Message) -> String {
             rest = rejected(hint.index.0);
         }
         Body::Heartbeat { commit: index, .. } | Body::Commit { index } => rest = commit(index),
-        Body::Snapshot(body) => rest = format!("\n  Snapshot: {}", snapshot(body)),
+        Body::Snapshot(body) if body.last.index > Index(0) => {
+            rest = format!("\n  Snapshot: {}", snapshot(body));
+        }
         Body::Propose { payloads } => {
             let lines: Vec<String> =
                 payloads.iter().map(|one| format!("0/0 {}", payload(one))).collect();

