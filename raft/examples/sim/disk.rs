@@ -107,9 +107,12 @@ impl Disk {
         }
     }
 
-    /// Marks one durable entry as damaged.
+    /// Marks one durable entry as damaged, often one that is not applied.
     pub(crate) fn damage(&mut self, rng: &mut SmallRng) {
-        let (first, last) = (self.durable.first_index(), self.durable.last_index());
+        let (mut first, last) = (self.durable.first_index(), self.durable.last_index());
+        if self.machine.applied < last && rng.random_bool(0.7) {
+            first = first.max(self.machine.applied.next());
+        }
         if first <= last {
             self.durable.damage(Index(rng.random_range(first.0..=last.0)));
         }

@@ -6,7 +6,7 @@ use rand::seq::IndexedRandom;
 use tinykv_raft::confchange::{Change, Step, Transition};
 use tinykv_raft::{EntryId, NodeId, Snapshot, Storage};
 
-use super::invariants::Check;
+use super::invariants::{Check, transfers};
 use super::options::{NODES, pick};
 use super::world::{Event, World};
 
@@ -14,10 +14,13 @@ use super::world::{Event, World};
 pub(crate) fn client(world: &mut World) -> Check {
     let delay = world.rng.random_range(1..40);
     world.schedule(delay, Event::Client);
+    if world.quiet {
+        return Ok(());
+    }
     let id = someone(world);
     let action = world.rng.random_range(0..100);
     match action {
-        0..60 => propose(world, id),
+        0..60 => propose(world, id)?,
         60..75 => read(world, id),
         75..85 => change(world, id),
         85..92 => compact(world, id),
@@ -40,22 +43,26 @@ fn someone(world: &mut World) -> u64 {
     }
 }
 
-pub(crate) fn propose(world: &mut World, id: u64) {
+fn propose(world: &mut World, id: u64) -> Check {
     let count = pick(&mut world.rng, &[1, 1, 1, 5]);
     let first = world.proposals;
     world.proposals += count;
     let command = |number| Bytes::from(format!("command {number}"));
     let batch = (first..first + count).map(command);
-    if let Some(node) = &mut world.member(id).node
+    if let Some(node) = &mut world.member(id).node {
+        let transferring = node.status().transferee.is_some();
         // A refusal is an answer like another.
-        && let Ok(proposed) = node.propose_batch(batch)
-    {
-        world.invariants.answers.proposed(id, proposed, command(first + count - 1));
+        if let Ok(proposed) = node.propose_batch(batch) {
+            transfers::on_propose(id, transferring, &proposed)?;
+            world.invariants.answers.proposed(id, proposed, command(first + count - 1));
+        }
     }
+    Ok(())
 }
 
 pub(crate) fn read(world: &mut World, id: u64) {
-    let token = world.invariants.reads.begin();
+    let leads = world.member(id).node.as_ref().is_some_and(|node| node.is_leader());
+    let token = world.invariants.reads.begin(id, leads);
     let begun = world.member(id).node.as_mut().is_some_and(|node| node.read_index(token).is_ok());
     if !begun {
         world.invariants.reads.refused(token);
@@ -118,7 +125,10 @@ fn disturb(world: &mut World, id: u64) {
     let action = world.rng.random_range(0..4);
     let Some(node) = &mut world.member(id).node else { return };
     match action {
-        0 | 1 => drop(node.transfer_leader(target)),
+        0 | 1 => {
+            let _ = node.transfer_leader(target);
+            world.invariants.leadership.hands_over(id);
+        }
         2 => node.report_unreachable(target),
         // A leader's lease may stand against it.
         _ => drop(node.campaign()),

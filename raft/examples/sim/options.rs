@@ -60,15 +60,15 @@ impl Options {
             ..Config::new(NodeId(1))
         };
         let founders = rng.random_range(3..=5);
-        let damage = rng.random_bool(0.15);
+        let damage = rng.random_bool(0.2);
         Options {
             founders,
             config,
             loss: pick(rng, &[0, 20, 100]),
             duplication: pick(rng, &[0, 20, 100]),
             message_delay: pick(rng, &[2, 12, 60]),
-            write_delay: pick(rng, &[1, 10, 60]),
-            apply_delay: pick(rng, &[1, 10, 60]),
+            write_delay: pick(rng, &[1, 10, 60, 300]),
+            apply_delay: pick(rng, &[1, 10, 60, 300]),
             pauses: !lease && rng.random_bool(0.5),
             churn: !damage && rng.random_bool(0.7),
             damaged: damage.then(|| rng.random_range(1..=founders)),

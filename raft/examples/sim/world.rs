@@ -10,11 +10,11 @@ use bytes::Bytes;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use tinykv_raft::{
-    Body, Entry, EntryId, Index, Membership, Message, NodeId, Payload, Snapshot, Storage,
+    Body, Entry, EntryId, Index, Membership, Message, NodeId, Payload, Snapshot, StepError, Storage,
 };
 
 use super::disk::Disk;
-use super::invariants::{Check, Invariants, entry_hash, mix};
+use super::invariants::{Check, Delivery, Invariants, entry_hash, mix};
 use super::member::Member;
 use super::options::{NODES, Options, TICK};
 use super::{faults, liveness};
@@ -78,6 +78,8 @@ pub(crate) struct World {
     pub(crate) invariants: Invariants,
     /// Faults have ended.
     pub(crate) healed: bool,
+    /// Clients are silent.
+    pub(crate) quiet: bool,
     pub(crate) proposals: u64,
     queue: BinaryHeap<Reverse<Scheduled>>,
     scheduled: u64,
@@ -128,6 +130,7 @@ impl World {
             cut: BTreeSet::new(),
             invariants: Invariants::default(),
             healed: false,
+            quiet: false,
             proposals: 0,
             queue: BinaryHeap::new(),
             scheduled: 0,
@@ -152,6 +155,9 @@ impl World {
     pub(crate) fn start(&mut self, id: u64) -> Check {
         let (config, seed) = (self.options.config.clone(), self.seed);
         self.member(id).start(&config, seed)?;
+        if let Some(node) = &self.members[id as usize - 1].node {
+            self.invariants.lease_promise.started(node);
+        }
         self.drain(id)
     }
 
@@ -210,13 +216,15 @@ impl World {
         match event {
             Event::Tick(id) => {
                 self.schedule(TICK, Event::Tick(id));
-                if self.awake(id)
-                    && let Some(node) = &mut self.member(id).node
-                {
-                    node.tick();
-                    return self.drain(id);
+                if !self.awake(id) || self.member(id).node.is_none() {
+                    return Ok(());
                 }
-                Ok(())
+                self.invariants.leadership.ticked(id);
+                self.invariants.lease_promise.ticked(id);
+                if let Some(node) = &mut self.member(id).node {
+                    node.tick();
+                }
+                self.drain(id)
             }
             Event::Deliver(message) => self.deliver(message),
             Event::Persisted { id, life, number } => self.persisted(id, life, number),
@@ -256,11 +264,18 @@ impl World {
             self.schedule(until - self.now, Event::Deliver(message));
             return Ok(());
         }
+        self.invariants.leadership.heard(&message);
+        self.invariants.lease_promise.heard(&message);
         let Some(node) = &mut self.member(id).node else { return Ok(()) };
-        if let Err(tinykv_raft::StepError::Violation { theirs }) = node.step(message) {
-            return Err(format!(
-                "node {id} was sent {theirs}, which contradicts what it committed"
-            ));
+        let delivery = Delivery::of(node, &message);
+        match node.step(message) {
+            Ok(()) => delivery.check(node)?,
+            Err(StepError::Violation { theirs }) => {
+                return Err(format!(
+                    "node {id} was sent {theirs}, which contradicts what it committed"
+                ));
+            }
+            Err(_) => {}
         }
         self.drain(id)
     }
@@ -294,8 +309,8 @@ impl World {
     }
 
     fn check(&mut self, id: u64) -> Check {
-        let damage = self.options.damaged.is_some();
-        self.invariants.after_step(&self.members[id as usize - 1], &self.members, damage)
+        let member = &self.members[id as usize - 1];
+        self.invariants.after_step(member, &self.members, &self.options)
     }
 
     fn check_writes(&mut self, id: u64) -> Check {
@@ -394,10 +409,10 @@ impl World {
             machine.applied = entry.index;
             machine.hash = entry_hash(machine.hash, entry);
             if let Payload::Change(change) = &entry.payload {
-                // A change that is refused leaves the membership as it is, on all nodes.
-                if let Ok(membership) = node.apply_change(change) {
-                    machine.membership = membership;
-                }
+                // The leader that took it has seen that it is possible, and nothing came between.
+                machine.membership = node
+                    .apply_change(change)
+                    .map_err(|error| format!("membership: {}: {error}", entry.index))?;
             }
             self.invariants.reads.applied(entry.index);
             self.invariants.on_apply(&self.members[id as usize - 1], entry)?;
@@ -412,7 +427,8 @@ impl World {
     }
 
     fn send(&mut self, message: Message) -> Check {
-        self.invariants.on_send(&self.members[message.from.0 as usize - 1], &message)?;
+        let sender = &self.members[message.from.0 as usize - 1];
+        self.invariants.on_send(sender, &self.members, &message, &self.options)?;
         let (from, to) = (message.from.0, message.to.0);
         let lost = self.cut.contains(&(from, to)) || self.chance(self.options.loss);
         if lost {

@@ -1,4 +1,5 @@
-//! A read sees everything that was applied anywhere before the read began (thesis 6.4).
+//! A read sees everything that was applied anywhere before the read began (thesis 6.4), and a leader
+//! answers it.
 
 use std::collections::BTreeMap;
 
@@ -10,19 +11,37 @@ use super::Check;
 #[derive(Default)]
 pub(crate) struct Reads {
     next: u64,
-    begun: BTreeMap<u64, Index>,
+    begun: BTreeMap<u64, Begun>,
     /// The highest index applied on any node.
     applied: Index,
     pub(crate) confirmed: u64,
     pub(crate) failed: u64,
 }
 
+struct Begun {
+    /// What was applied somewhere by then.
+    floor: Index,
+    id: u64,
+    leads: bool,
+}
+
 impl Reads {
-    /// Names a read that begins now.
-    pub(crate) fn begin(&mut self) -> u64 {
+    /// Names a read that begins now at a node, which leads or not.
+    pub(crate) fn begin(&mut self, id: u64, leads: bool) -> u64 {
         self.next += 1;
-        self.begun.insert(self.next, self.applied);
+        self.begun.insert(self.next, Begun { floor: self.applied, id, leads });
         self.next
+    }
+
+    /// Checks that leaders have answered what was begun before the read `mark`. What was forwarded may
+    /// be lost on its way.
+    pub(crate) fn check_answered(&self, mark: u64) -> Check {
+        match self.begun.range(..mark).find(|(_, begun)| begun.leads) {
+            None => Ok(()),
+            Some((token, begun)) => {
+                Err(format!("reads: the leader {} never answered read {token}", begun.id))
+            }
+        }
     }
 
     /// Gives up a read that could not begin.
@@ -30,9 +49,14 @@ impl Reads {
         self.begun.remove(&token);
     }
 
-    /// Gives up the reads of nodes that are gone.
-    pub(crate) fn forget_all(&mut self) {
-        self.begun.clear();
+    /// Gives up the reads of a node that is gone.
+    pub(super) fn forget(&mut self, id: u64) {
+        self.begun.retain(|_, begun| begun.id != id);
+    }
+
+    /// Returns the name of the latest read.
+    pub(crate) fn latest(&self) -> u64 {
+        self.next
     }
 
     /// Returns the highest index applied on any node.
@@ -45,7 +69,7 @@ impl Reads {
     }
 
     pub(crate) fn check(&mut self, outcome: &ReadOutcome) -> Check {
-        let Some(floor) = self.begun.remove(&outcome.token) else { return Ok(()) };
+        let Some(Begun { floor, .. }) = self.begun.remove(&outcome.token) else { return Ok(()) };
         match outcome.result {
             Ok(index) if index < floor => Err(format!(
                 "reads: read {} may be served at {index}, but {floor} was applied before it began",
