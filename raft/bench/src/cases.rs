@@ -8,11 +8,32 @@ use crate::heap;
 /// A group of nodes of which the first leads.
 pub(crate) trait Group: Sized {
     fn new(size: u64) -> Self;
+    /// Makes nodes that have logs already: the terms of the entries, from index 1 on.
+    fn with_logs(logs: &[Vec<u64>]) -> Self;
     /// Lets a node campaign and win.
     fn elect(&mut self, id: u64);
     fn propose(&mut self, batch: usize, data: &Bytes);
+    fn size(&self) -> usize;
+    fn has_ready(&self, place: usize) -> bool;
+    /// Does the portion of work that a node has ready.
+    fn work(&mut self, place: usize);
+    /// Delivers what is on its way; returns whether there was anything.
+    fn deliver(&mut self) -> bool;
     /// Works and delivers until all is quiet.
-    fn settle(&mut self);
+    fn settle(&mut self) {
+        loop {
+            let mut idle = true;
+            for place in 0..self.size() {
+                while self.has_ready(place) {
+                    idle = false;
+                    self.work(place);
+                }
+            }
+            if !self.deliver() && idle {
+                return;
+            }
+        }
+    }
     fn tick_leader(&mut self);
     fn read(&mut self, count: u64);
     /// What is sent to this node is lost.
@@ -22,6 +43,8 @@ pub(crate) trait Group: Sized {
     /// How many entries all nodes together have applied.
     fn applied(&self) -> u64;
     fn reads(&self) -> u64;
+    /// How many appends were refused.
+    fn probes(&self) -> u64;
     /// The last index of a node's log.
     fn last(&self, id: u64) -> u64;
 }

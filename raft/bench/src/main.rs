@@ -22,6 +22,7 @@ mod log;
 mod micro;
 mod ours;
 mod rival;
+mod steps;
 
 use cases::{CASES, Case, Cost, Group};
 use ours::Ours;
@@ -102,6 +103,7 @@ fn main() {
     }
     CASES.iter().for_each(|case| compare(case, runs));
     micro::print();
+    steps::print();
     #[cfg(feature = "openraft")]
     engine::print();
     if words.contains(&"--instructions") {

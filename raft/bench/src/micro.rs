@@ -36,6 +36,12 @@ pub(crate) fn print() {
             },
         );
     }
+    let mut rival = rival::joint_leader();
+    print_line("commit index of 3 and 3 voters, joint", joint_commit_index, || {
+        per(10_000, || {
+            black_box(rival.raft.mut_prs().maximal_committed_index());
+        })
+    });
     let (message, theirs) = (message_of_64(), rival_message_of_64());
     let (bytes, their_bytes) = (encode(&message), theirs.write_to_bytes().expect("it fits"));
     print_line(
@@ -137,7 +143,16 @@ fn tick_rivals(nodes: &mut [raft::RawNode<rival::Neutral>]) -> f64 {
 
 fn commit_index(size: u64) -> f64 {
     let incoming = (1..=size).map(NodeId).collect();
-    let voters = Joint { incoming, outgoing: Majority::default() };
+    commit_index_of(&Joint { incoming, outgoing: Majority::default() }, size)
+}
+
+/// Of {1,2,3} and {4,5,6}.
+fn joint_commit_index() -> f64 {
+    let half = |ids: std::ops::RangeInclusive<u64>| ids.map(NodeId).collect();
+    commit_index_of(&Joint { incoming: half(4..=6), outgoing: half(1..=3) }, 6)
+}
+
+fn commit_index_of(voters: &Joint, size: u64) -> f64 {
     let reached: Vec<(NodeId, Index)> = (1..=size).map(|id| (NodeId(id), Index(id * 7))).collect();
     per(10_000, || {
         let of = |id| reached.iter().find(|(voter, _)| *voter == id).map(|(_, index)| *index);

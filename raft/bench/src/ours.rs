@@ -4,8 +4,8 @@ use bytes::Bytes;
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 use tinykv_raft::{
-    Config, Entries, Entry, EntryId, HardState, Index, InitialState, MemStorage, Membership,
-    Message, Node, NodeId, Ready, Snapshot, Storage, StorageError, Term,
+    Body, Config, Entries, Entry, EntryId, HardState, Index, InitialState, MemStorage, Membership,
+    Message, Node, NodeId, Payload, Ready, Snapshot, Storage, StorageError, Term,
 };
 
 use crate::Group;
@@ -121,43 +121,58 @@ pub(crate) struct Ours<D> {
     down: Option<u64>,
     applied: u64,
     reads: u64,
+    /// Appends that were refused.
+    probes: u64,
 }
 
 pub(crate) fn node<D: Disk>(id: u64, size: u64) -> Node<D> {
+    node_on(id, D::of(size))
+}
+
+fn node_on<D: Disk>(id: u64, disk: D) -> Node<D> {
     let config = Config { pre_vote: false, check_quorum: false, ..Config::new(NodeId(id)) };
-    Node::new(config, D::of(size), SmallRng::seed_from_u64(id)).expect("a new node starts")
+    Node::new(config, disk, SmallRng::seed_from_u64(id)).expect("a new node starts")
 }
 
 impl<D: Disk> Ours<D> {
-    fn work(&mut self, place: usize) {
-        let node = &mut self.nodes[place];
-        node.ready_into(&mut self.ready);
-        node.storage_mut().write(&self.ready);
-        self.applied +=
-            self.ready.committed.iter().map(|entries| entries.len() as u64).sum::<u64>();
-        self.reads += self.ready.reads.len() as u64;
-        node.advance(&self.ready);
-        self.queue.append(&mut self.ready.messages);
-        // What a node promises itself goes no further: `advance` has delivered it.
-        let id = node.id();
-        self.ready.promises.retain(|message| message.to != id);
-        self.queue.append(&mut self.ready.promises);
-    }
-}
-
-impl<D: Disk> Group for Ours<D> {
-    fn new(size: u64) -> Ours<D> {
-        let mut group = Ours {
-            nodes: (1..=size).map(|id| node(id, size)).collect(),
+    fn of_nodes(nodes: Vec<Node<D>>) -> Ours<D> {
+        Ours {
+            nodes,
             ready: Ready::default(),
             queue: Vec::new(),
             spare: Vec::new(),
             down: None,
             applied: 0,
             reads: 0,
-        };
+            probes: 0,
+        }
+    }
+}
+
+impl<D: Disk> Group for Ours<D> {
+    fn new(size: u64) -> Ours<D> {
+        let mut group = Ours::of_nodes((1..=size).map(|id| node(id, size)).collect());
         group.elect(1);
         assert!(group.nodes[0].is_leader());
+        group
+    }
+
+    fn with_logs(logs: &[Vec<u64>]) -> Ours<D> {
+        let size = logs.len() as u64;
+        let mut group = Ours::of_nodes(Vec::new());
+        for (id, terms) in (1..).zip(logs) {
+            let mut disk = D::of(size);
+            let entry = |(index, term): (u64, &u64)| Entry {
+                term: Term(*term),
+                index: Index(index),
+                payload: Payload::Normal(Bytes::new()),
+            };
+            let entries = vec![Entries::new((1..).zip(terms).map(entry).collect())];
+            let term = Term(terms.last().copied().unwrap_or(0));
+            let hard_state = Some(HardState { term, ..HardState::default() });
+            disk.write(&Ready { entries, hard_state, ..Ready::default() });
+            group.nodes.push(node_on(id, disk));
+        }
         group
     }
 
@@ -175,27 +190,40 @@ impl<D: Disk> Group for Ours<D> {
         result.expect("the leader takes it");
     }
 
-    fn settle(&mut self) {
-        loop {
-            let mut idle = true;
-            for place in 0..self.nodes.len() {
-                while self.nodes[place].has_ready() {
-                    idle = false;
-                    self.work(place);
-                }
-            }
-            std::mem::swap(&mut self.queue, &mut self.spare);
-            for message in self.spare.drain(..) {
-                idle = false;
-                if self.down != Some(message.to.0) {
-                    let to = message.to.0 as usize - 1;
-                    self.nodes[to].step(message).expect("it is understood");
-                }
-            }
-            if idle {
-                return;
+    fn size(&self) -> usize {
+        self.nodes.len()
+    }
+
+    fn has_ready(&self, place: usize) -> bool {
+        self.nodes[place].has_ready()
+    }
+
+    fn work(&mut self, place: usize) {
+        let node = &mut self.nodes[place];
+        node.ready_into(&mut self.ready);
+        node.storage_mut().write(&self.ready);
+        self.applied +=
+            self.ready.committed.iter().map(|entries| entries.len() as u64).sum::<u64>();
+        self.reads += self.ready.reads.len() as u64;
+        node.advance(&self.ready);
+        self.queue.append(&mut self.ready.messages);
+        // What a node promises itself goes no further: `advance` has delivered it.
+        let id = node.id();
+        self.ready.promises.retain(|message| message.to != id);
+        self.queue.append(&mut self.ready.promises);
+    }
+
+    fn deliver(&mut self) -> bool {
+        std::mem::swap(&mut self.queue, &mut self.spare);
+        let any = !self.spare.is_empty();
+        for message in self.spare.drain(..) {
+            if self.down != Some(message.to.0) {
+                self.probes += u64::from(matches!(message.body, Body::AppendRejected { .. }));
+                let to = message.to.0 as usize - 1;
+                self.nodes[to].step(message).expect("it is understood");
             }
         }
+        any
     }
 
     fn tick_leader(&mut self) {
@@ -225,6 +253,10 @@ impl<D: Disk> Group for Ours<D> {
 
     fn reads(&self) -> u64 {
         self.reads
+    }
+
+    fn probes(&self) -> u64 {
+        self.probes
     }
 
     fn last(&self, id: u64) -> u64 {
