@@ -130,7 +130,7 @@ impl Tail {
         if index >= self.sealed_end {
             return self.open.get((index.0 - self.sealed_end.0) as usize);
         }
-        let batch = &self.batches[self.batch_of(index)];
+        let batch = self.batch_of(index);
         batch.entries.get((index.0 - batch.first.0) as usize)
     }
 
@@ -143,7 +143,7 @@ impl Tail {
     /// in the sealed part.
     #[inline]
     pub(super) fn run(&self, lo: Index, hi: Index) -> Entries {
-        let batch = &self.batches[self.batch_of(lo)];
+        let batch = self.batch_of(lo);
         if lo == batch.first && hi >= batch.end {
             return batch.entries.clone();
         }
@@ -151,12 +151,13 @@ impl Tail {
         batch.entries.cut(skip as usize, (end.0 - lo.0) as usize)
     }
 
+    /// Returns the batch that holds `index`, which must be in the sealed part.
     #[inline]
-    fn batch_of(&self, index: Index) -> usize {
+    fn batch_of(&self, index: Index) -> &Sealed {
         match self.batches.back() {
             // Mostly the end is wanted.
-            Some(batch) if batch.first <= index => self.batches.len() - 1,
-            _ => self.batches.partition_point(|batch| batch.end <= index),
+            Some(batch) if batch.first <= index => batch,
+            _ => &self.batches[self.batches.partition_point(|batch| batch.end <= index)],
         }
     }
 
