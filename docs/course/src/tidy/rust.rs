@@ -68,7 +68,7 @@ pub(super) fn check(file: &Path, text: &str) -> Vec<Finding> {
         if exports && line.ends_with("::*;") {
             findings.push(at("what a module gives to others is a list of names, never `*`"));
         }
-        if line.contains("#[error(") && line.contains(":?}") {
+        if line.contains(concat!("#[err", "or(")) && line.contains(":?}") {
             findings.push(at("an error is read by people; write its parts with `{}`"));
         }
         let code = line.split("//").next().unwrap_or_default();

@@ -118,7 +118,7 @@ fn what_a_module_gives_to_others() {
     one(&rust(&with("pub(crate) use a::*;")), "kv/a.rs:2", "a list of names");
     assert_eq!(rust(&with("use super::*;")), []);
     one(&rust(&with(concat!("#[doc(hid", "den)]"))), "kv/a.rs:2", "what is public");
-    one(&rust(&with("#[error(\"bad: {0:?}\")]")), "kv/a.rs:2", "read by people");
+    one(&rust(&with(concat!("#[err", "or(\"bad: {0:?}\")]"))), "kv/a.rs:2", "read by people");
 }
 
 #[test]
