@@ -39,6 +39,8 @@ pub(crate) struct Appender {
     /// Bytes that `purge` may rewrite: see [`crate::Options::rewrite_percent`]. What a purge takes
     /// beyond it, since it moves whole entries, is a debt to the next ones.
     pub(crate) rewrite_credit: i64,
+    /// For the next block, so that small ones take no new memory each.
+    buffer: Vec<u8>,
     /// Segments of earlier runs to seal once the cut is final.
     unsealed: Vec<(SegmentFile, Seal)>,
 }
@@ -51,7 +53,16 @@ impl Appender {
         unsealed: Vec<(SegmentFile, Seal)>,
     ) -> Appender {
         let rewrite_credit = store.options.rewrite_bytes_max.cast_signed();
-        Appender { store, tail, segment, unsynced: false, marked: true, rewrite_credit, unsealed }
+        Appender {
+            store,
+            tail,
+            segment,
+            unsynced: false,
+            marked: true,
+            rewrite_credit,
+            buffer: Vec::new(),
+            unsealed,
+        }
     }
 
     /// The segment that is written to.
@@ -85,7 +96,8 @@ impl Appender {
             self.roll(batches.iter().all(Ops::frees_space))?;
         }
         let fresh = self.tail.is_fresh();
-        let block = self.tail.form(batches, synced, first_seq);
+        let buffer = std::mem::take(&mut self.buffer);
+        let block = self.tail.form(batches, (synced, first_seq), buffer);
         if let Err(error) = self.segment.file.write_all_at(&block.bytes, block.header.offset) {
             return Err(self.write_failed(error));
         }
@@ -108,7 +120,14 @@ impl Appender {
             state.segments.insert(seq, Segment { file: self.segment.clone(), bytes });
         }
         state.index.apply(&block.items, seq, block.header.payload_offset());
-        state.recent.push(seq, block.header.offset, block.bytes);
+        let (mut bytes, offset) = (block.bytes, block.header.offset);
+        if block.used <= bytes.len() / 2 {
+            state.recent.push(seq, offset, bytes[..block.used].to_vec());
+            self.buffer = bytes;
+        } else {
+            bytes.truncate(block.used);
+            state.recent.push(seq, offset, bytes);
+        }
         state.written = lsn;
         if durability == Durability::Synced {
             state.synced = lsn;

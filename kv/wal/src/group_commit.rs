@@ -265,6 +265,7 @@ impl Shared {
         queue.crowd = queue.waiting.len() + told;
         queue.writer_leads = false;
         queue.unmarked = true;
+        queue.commits += 1;
         let wake_writer = std::mem::take(&mut queue.writer_asleep);
         let stays = match queue.waiting.front().map(|request| &request.notify) {
             None => {
@@ -300,8 +301,10 @@ impl Shared {
                 let _ = self.appender.lock().mark();
                 return;
             } else if queue.unmarked {
+                let before = queue.commits;
                 let timed_out = self.work.wait_for(&mut queue, MARK_AFTER).timed_out();
-                if timed_out && !queue.leading {
+                // Otherwise it is not idle, and the next commit says what the mark would.
+                if timed_out && !queue.leading && queue.commits == before {
                     queue.unmarked = false;
                     drop(queue);
                     // An error has closed the log, and the next write says so.

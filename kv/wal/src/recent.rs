@@ -1,4 +1,5 @@
-//! The last blocks in memory, so that what was just written is read without the disk.
+//! The last blocks in memory, without the zeros at their ends, so that what was just written is
+//! read without the disk.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -48,6 +48,8 @@ pub(crate) struct End {
 pub(crate) struct Block {
     pub(crate) header: BlockHeader,
     pub(crate) bytes: Vec<u8>,
+    /// How many of them there are before the zeros at the end.
+    pub(crate) used: usize,
     pub(crate) items: Vec<Item>,
 }
 
@@ -107,8 +109,14 @@ impl Tail {
         align_up(block, align) + align_up(footer, align) + HEADER_BYTES
     }
 
-    /// Forms the next block. The tail moves on by [`Tail::advance`], once the block is written.
-    pub(crate) fn form(&self, mut batches: Vec<Ops>, synced: Lsn, first_seq: u32) -> Block {
+    /// Forms the next block in a buffer, whatever that holds. The tail moves on by
+    /// [`Tail::advance`], once the block is written.
+    pub(crate) fn form(
+        &self,
+        mut batches: Vec<Ops>,
+        (synced, first_seq): (Lsn, u32),
+        buffer: Vec<u8>,
+    ) -> Block {
         let uid = self.header.id.uid;
         let mut items = Vec::new();
         if self.is_fresh() {
@@ -141,13 +149,15 @@ impl Tail {
             total_len: total as u32,
             crc: 0,
         };
-        let mut bytes = Vec::with_capacity(total as usize);
+        let mut bytes = buffer;
+        bytes.clear();
+        bytes.reserve(total as usize);
         bytes.extend_from_slice(&header.encode());
         bytes.extend_from_slice(&index);
         bytes.extend_from_slice(mirror);
         batches.iter().for_each(|batch| bytes.extend_from_slice(&batch.payload));
         bytes.resize(total as usize, 0);
-        Block { header, bytes, items }
+        Block { header, bytes, used, items }
     }
 
     /// Moves behind a block that was written.

@@ -37,19 +37,21 @@ pub(crate) struct Sizes {
     pub(crate) purge_bytes: u64,
     /// The alignment of our blocks.
     pub(crate) align: u64,
+    /// Whether recovery checks every entry; ours only.
+    pub(crate) verify_all: bool,
 }
 
 impl Sizes {
     pub(crate) fn usual(align: u64) -> Sizes {
-        Sizes { segment_bytes: 64 << 20, purge_bytes: 256 << 20, align }
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 256 << 20, align, verify_all: false }
     }
 
     pub(crate) fn unpurged(align: u64) -> Sizes {
-        Sizes { segment_bytes: 64 << 20, purge_bytes: 1 << 40, align }
+        Sizes { segment_bytes: 64 << 20, purge_bytes: 1 << 40, align, verify_all: false }
     }
 
     pub(crate) fn small(align: u64) -> Sizes {
-        Sizes { segment_bytes: 8 << 20, purge_bytes: 32 << 20, align }
+        Sizes { segment_bytes: 8 << 20, purge_bytes: 32 << 20, align, verify_all: false }
     }
 
     /// How many files to have ready before the load begins, as in a log that has been in use for
@@ -106,6 +108,8 @@ impl Cell {
 pub(crate) struct Outcome {
     pub(crate) per_second: f64,
     pub(crate) p99_us: f64,
+    /// CPU time of the whole process, also what the system spent for it.
+    pub(crate) cpu_us: f64,
 }
 
 /// How many entries a group keeps.
@@ -114,6 +118,7 @@ const KEPT: u64 = 128;
 /// Appends one entry at a time with every writer until the time is over.
 pub(crate) fn run(log: &dyn Log, cell: Cell, millis: u64) -> Result<Outcome> {
     let stop = AtomicBool::new(false);
+    let cpu = cpu_seconds();
     let start = Instant::now();
     let deadline = Duration::from_millis(millis);
     let histogram = std::thread::scope(|scope| -> Result<Histogram<u64>> {
@@ -140,7 +145,14 @@ pub(crate) fn run(log: &dyn Log, cell: Cell, millis: u64) -> Result<Outcome> {
     Ok(Outcome {
         per_second: histogram.len() as f64 / seconds,
         p99_us: histogram.value_at_quantile(0.99) as f64 / 1000.0,
+        cpu_us: (cpu_seconds() - cpu) * 1e6 / histogram.len() as f64,
     })
+}
+
+/// CPU time that this process has taken.
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// One writer: its groups in turn.

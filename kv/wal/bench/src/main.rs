@@ -31,6 +31,12 @@ struct Args {
     /// Runs only the parts whose name contains this: appends, recovery, amplification.
     #[arg(long, default_value = "")]
     only: String,
+    /// Of the appends only the cells with so many writers.
+    #[arg(long)]
+    writers: Option<usize>,
+    /// Of the appends only the cells with entries of so many bytes.
+    #[arg(long)]
+    entry: Option<usize>,
     /// The alignment of our blocks.
     #[arg(long, default_value_t = 4096)]
     align: u64,
@@ -45,7 +51,11 @@ fn main() -> Result<()> {
     println!("|---|---|---|---|---|---|---|");
     if "appends".contains(&args.only) {
         for (writers, bytes, groups) in cells() {
-            appends(&args, Cell { writers, bytes, groups })?;
+            let wanted = args.writers.is_none_or(|only| only == writers)
+                && args.entry.is_none_or(|only| only == bytes);
+            if wanted {
+                appends(&args, Cell { writers, bytes, groups })?;
+            }
         }
     }
     if "recovery".contains(&args.only) {
@@ -82,6 +92,8 @@ fn appends(args: &Args, cell: Cell) -> Result<()> {
     let place = format!("{} | {} | {}", cell.writers, size(cell.bytes), cell.groups_text());
     row("appends/s", &place, per_second(&mut ours), per_second(&mut theirs), true);
     row("p99, us", &place, p99(&mut ours), p99(&mut theirs), false);
+    let cpu = |runs: &[load::Outcome]| median(runs.iter().map(|run| run.cpu_us).collect());
+    row("CPU an append, us", &place, cpu(&ours), cpu(&theirs), false);
     Ok(())
 }
 
@@ -112,6 +124,14 @@ fn recovery(args: &Args) -> Result<()> {
     let place = format!("- | 1 KiB | 1000 of {} MiB", args.recovery_bytes >> 20);
     let [ours, theirs] = seconds.map(median);
     row("recovery, s", &place, ours, theirs, false);
+    let mut checked = Vec::new();
+    for _ in 0..args.rounds {
+        let sizes = load::Sizes { verify_all: true, ..load::Sizes::unpurged(args.align) };
+        let start = std::time::Instant::now();
+        drop(Kind::Ours.open(dirs[0].1.path(), sizes)?);
+        checked.push(start.elapsed().as_secs_f64());
+    }
+    row("recovery, s; ours with every entry checked", &place, median(checked), theirs, false);
     let [ours, theirs] = per_entry.map(median);
     row("memory per entry, bytes", &place, ours, theirs, false);
     Ok(())

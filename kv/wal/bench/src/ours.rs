@@ -40,6 +40,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, sizes: Sizes) -> Result<Box<dyn 
         segment_bytes: sizes.segment_bytes,
         purge_bytes: sizes.purge_bytes,
         block_align: sizes.align,
+        verify_all: sizes.verify_all,
         pool_segments: sizes.prepared().map_or(2, |files| files as usize),
         ..Options::default()
     };

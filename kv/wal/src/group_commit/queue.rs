@@ -37,6 +37,8 @@ pub(super) struct Queue {
     pub(super) writer_leads: bool,
     /// Whether something was written since the last mark.
     pub(super) unmarked: bool,
+    /// How many groups were committed.
+    pub(super) commits: u64,
     /// Whether the writer thread waits without a time limit.
     pub(super) writer_asleep: bool,
     /// How many batches were waiting or being told when the lead was passed on: about as many
