@@ -46,17 +46,17 @@ impl Leader {
         self.progress.sort_unstable_by_key(|progress| progress.id);
 
         let voter = state.membership.is_voter(state.id());
-        if !voter || state.membership.voters.incoming.is_empty() {
-            return;
+        if voter && !state.membership.voters.incoming.is_empty() {
+            // A smaller quorum may have what the larger one lacked.
+            if self.maybe_commit(state) {
+                self.open_reads(state);
+                self.replicate(state);
+            } else {
+                self.probe_new(state);
+            }
+            self.confirm_reads(state);
         }
-        // A smaller quorum may have what the larger one lacked.
-        if self.maybe_commit(state) {
-            self.open_reads(state);
-            self.replicate(state);
-        } else {
-            self.probe_new(state);
-        }
-        self.confirm_reads(state);
+        // Also by a leader that is on its way out itself.
         if let Some(target) = self.transferee
             && !state.membership.is_voter(target)
             && !crate::mutant!("transfer_outlives_removal")
