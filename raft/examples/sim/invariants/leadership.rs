@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use tinykv_raft::{Body, Config, MemStorage, Membership, Message, Node, NodeId, Term};
+use tinykv_raft::{Body, Config, MemStorage, Membership, Message, Node, NodeId, RoleKind, Term};
 
 use super::Check;
 use tinykv_raft::quorum::VoteResult;
@@ -69,7 +69,10 @@ impl Leadership {
         let patience = u64::from(config.election_ticks);
         let known = self.leaders.get_mut(&id.0).filter(|watch| watch.term == term);
         let Some(watch) = known else {
-            self.leaders.remove(&id.0);
+            let led = self.leaders.remove(&id.0).is_some();
+            if led && node.role() == RoleKind::Candidate {
+                return Err(format!("leadership: {id} led, and campaigns for {term}"));
+            }
             if node.is_leader() {
                 let (now, since, heard) = (0, 0, BTreeMap::new());
                 let membership = membership.clone();
