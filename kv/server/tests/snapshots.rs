@@ -81,6 +81,31 @@ fn a_store_that_lost_its_disk_does_not_come_back_under_its_number() {
 }
 
 #[test]
+fn a_store_that_is_removed_gives_its_data_up_and_can_come_back() {
+    let cluster = Cluster::start(3, &["--request-timeout=1s", "--raft-election-ticks=40"]);
+    let mut client = cluster.client(1);
+    while client.run("SET key 1") != "OK" {}
+    let leader = cluster.leader(&[1]);
+    let leaves = leader % 3 + 1;
+    for round in 0..3 {
+        let request = AdminRequest::RemovePeer { region: 1, store: leaves };
+        assert_eq!(admin(&cluster, &request)["is"], "none");
+        assert_eq!(admin(&cluster, &request)["is"], "none", "it is not there twice");
+        while !region_of(&cluster, leaves).is_null() {}
+        let mut gone = cluster.client(leaves);
+        assert!(gone.run("GET key").starts_with("(error) CLUSTERDOWN"));
+        assert!(gone.run("SET key 0").starts_with("(error) CLUSTERDOWN"));
+        let mut stays = cluster.client(leader);
+        while stays.run(&format!("SET key {round}")) != "OK" {}
+        add(&cluster, leaves);
+        while gone.run("GET key") != format!("\"{round}\"") {}
+    }
+    let (_, status) =
+        http::get(cluster.stores[&leaves].field("status").parse().unwrap(), "/status");
+    assert!(status.contains("\"failure\":null"), "{status}");
+}
+
+#[test]
 fn a_store_that_lost_its_disk_is_replaced_while_clients_write() {
     let mut cluster = Cluster::start(3, &FLAGS);
     cluster.wait_ready(1);

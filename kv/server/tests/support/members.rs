@@ -10,7 +10,13 @@ use super::http;
 #[allow(dead_code, reason = "not every suite needs every helper")]
 pub(crate) fn admin(cluster: &Cluster, request: &AdminRequest) -> Value {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let natives: Vec<&str> = cluster.stores.values().map(|store| store.field("native")).collect();
+    // Not the one that it is about, which may have no region.
+    let about = match request {
+        AdminRequest::AddPeer { store, .. } | AdminRequest::RemovePeer { store, .. } => *store,
+        _ => 0,
+    };
+    let others = cluster.stores.iter().filter(|(id, _)| **id != about);
+    let natives: Vec<&str> = others.map(|(_, store)| store.field("native")).collect();
     runtime.block_on(async {
         let options = Options { retries: 1000, ..Options::default() };
         let client = Client::connect(natives.join(","), options).await.unwrap();
