@@ -73,6 +73,8 @@ pub enum ErrorCode {
     NotLeader,
     /// 11: a defect of the server; its log says more.
     Internal,
+    /// 12: the keys of an atomic write are in several regions: write them one by one.
+    SeveralRegions,
     /// A code that this build does not know.
     Other(u16),
 }
@@ -91,6 +93,7 @@ impl From<u16> for ErrorCode {
             9 => ErrorCode::Stopped,
             10 => ErrorCode::NotLeader,
             11 => ErrorCode::Internal,
+            12 => ErrorCode::SeveralRegions,
             other => ErrorCode::Other(other),
         }
     }
@@ -110,6 +113,7 @@ impl From<ErrorCode> for u16 {
             ErrorCode::Stopped => 9,
             ErrorCode::NotLeader => 10,
             ErrorCode::Internal => 11,
+            ErrorCode::SeveralRegions => 12,
             ErrorCode::Other(other) => other,
         }
     }

@@ -54,6 +54,9 @@ pub struct PeerHello {
     /// Whether the connection carries snapshots, and nothing else.
     #[serde(rename = "s", default)]
     pub snapshots: bool,
+    /// A number that tells whether two stores began with the same regions; 0: it is not compared.
+    #[serde(rename = "l", default)]
+    pub layout: u64,
 }
 
 /// One frame.

@@ -3,6 +3,10 @@
 //! `cf` is the name of a column family: `default`, `lock` or `write`. A key has 1 byte to 64 KiB;
 //! an empty value is a value. `ttl_ms` is a time to live in milliseconds, at least 1; none means
 //! that the key never expires.
+//!
+//! In a cluster whose keys are split into regions, what concerns keys of several regions is done in
+//! each region at one moment, and not in all of them at the same. A [`Request::BatchPut`] over
+//! several is refused as [`SeveralRegions`](crate::ErrorCode::SeveralRegions).
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
