@@ -30,6 +30,8 @@ pub struct Ready<R> {
     /// Tags of reads that are safe now, from a view of the engine that is taken before `tasks` are
     /// given to the applier. They are not answered otherwise.
     pub reads: Vec<u64>,
+    /// Regions of which this store heard that another peer leads now, or none.
+    pub led: Vec<RegionId>,
     /// What somebody should look at.
     pub alarms: Vec<Alarm>,
 }
@@ -64,6 +66,7 @@ impl<R> Default for Ready<R> {
             answers: Vec::new(),
             changes: Vec::new(),
             reads: Vec::new(),
+            led: Vec::new(),
             alarms: Vec::new(),
         }
     }
@@ -80,6 +83,7 @@ impl<R> Ready<R> {
             && self.answers.is_empty()
             && self.changes.is_empty()
             && self.reads.is_empty()
+            && self.led.is_empty()
             && self.alarms.is_empty()
     }
 }

@@ -299,12 +299,24 @@ impl<R> Store<R> {
         self.peers.get(&region).is_some_and(|peer| peer.node.is_leader())
     }
 
-    /// Who leads a region, as far as this store knows.
+    /// The peer that leads a region, as far as this store knows.
+    #[must_use]
+    pub fn leading_peer(&self, region: RegionId) -> Option<proto::peer::Peer> {
+        let peer = self.peers.get(&region)?;
+        peer.find(peer.node.leader()?)
+    }
+
+    /// Who leads a region, and where its clients reach it, as far as this store knows.
     #[must_use]
     pub fn leader(&self, region: RegionId) -> Option<LeaderHint> {
-        let peer = self.peers.get(&region)?;
-        let leader = peer.find(peer.node.leader()?)?;
+        let leader = self.leading_peer(region)?;
         Some(LeaderHint { peer: leader, address: self.addresses.get(&leader.store).cloned() })
+    }
+
+    /// Up to where a region is applied here; 0 if it is not here.
+    #[must_use]
+    pub fn applied_index(&self, region: RegionId) -> raft::Index {
+        self.peers.get(&region).map_or(raft::Index(0), |peer| peer.applied.index)
     }
 
     /// What is known of a region.

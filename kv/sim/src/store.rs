@@ -159,6 +159,7 @@ impl Store {
                 changes: _,
                 reads,
                 alarms,
+                led: _,
             } = self.node.ready();
             // Reads come first: they see the engine as it is before the tasks.
             for call in reads {

@@ -168,6 +168,7 @@ impl<R> Store<R> {
         if ready.soft_state.is_none() {
             return;
         }
+        self.out.led.push(peer.region.id);
         let leads = peer.node.is_leader();
         if leads && !peer.led {
             self.metrics.elections_won += 1;
