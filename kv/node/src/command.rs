@@ -221,11 +221,21 @@ impl Command {
     #[must_use]
     pub fn bytes(&self) -> usize {
         match self {
-            Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. }) => key.len(),
-            Command::Read(Read::GetMany { keys, .. } | Read::Exists { keys, .. }) => {
+            Command::Read(read) => read.bytes(),
+            Command::Write(write) => write.bytes(),
+        }
+    }
+}
+
+impl Read {
+    /// Bytes of keys in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Read::Get { key, .. } | Read::Ttl { key, .. } => key.len(),
+            Read::GetMany { keys, .. } | Read::Exists { keys, .. } => {
                 keys.iter().map(Bytes::len).sum()
             }
-            Command::Write(write) => write.bytes(),
         }
     }
 }

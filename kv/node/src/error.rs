@@ -34,6 +34,12 @@ pub enum Failure {
         /// The largest length allowed.
         limit: usize,
     },
+    /// The command would set keys in several regions of a cluster all at once.
+    #[error(
+        "the keys are in several regions, and only those of one region can be set at once: \
+         set them one by one"
+    )]
+    SeveralRegions,
     /// The engine could not read what the command needs.
     #[error("{0}")]
     Engine(Arc<engine::Error>),

@@ -4,11 +4,12 @@
 //! anything else: not on how commands are grouped into batches, not on what one replica remembers
 //! and another does not.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use bytes::Bytes;
 use engine::{Cf, Direction, Engine, Range};
-use proto::peer::{Region, RegionError};
+use proto::peer::{Region, RegionError, RegionId};
 use raftstore::{Executed, KeySpan, StateMachine, Timed};
 
 use crate::codec::{Logged, decode};
@@ -19,6 +20,9 @@ use crate::solo::execute_one;
 use crate::sweep::{SWEEP_KEYS_MAX, any_expiring};
 use crate::write::Writer;
 use crate::{Chunk, Command, Failure, Read, Response, Time, Write};
+
+/// How many entries that are due are looked at in search of some that are this store's to remove.
+const SWEEP_LOOKS_MAX: usize = 16 * SWEEP_KEYS_MAX;
 
 /// Carries out commands of the raw API that were replicated.
 #[derive(Debug, Default)]
@@ -126,18 +130,27 @@ fn sweep(writer: &mut Writer<'_>, region: &Region, entries: Vec<Bytes>) -> engin
     Ok(())
 }
 
-/// Entries of a region that are due, at most [`SWEEP_KEYS_MAX`].
-pub(crate) fn due(engine: &dyn Engine, region: &Region, now: Time) -> engine::Result<Vec<Bytes>> {
+/// Entries that are due, by the region that `region_of` gives for their keys; at most
+/// [`SWEEP_KEYS_MAX`], none of keys for which it gives none.
+pub(crate) fn due(
+    engine: &dyn Engine,
+    now: Time,
+    region_of: impl Fn(&[u8]) -> Option<RegionId>,
+) -> engine::Result<BTreeMap<RegionId, Vec<Bytes>>> {
     let view = engine.view()?;
-    let mut due = Vec::new();
+    let mut due: BTreeMap<RegionId, Vec<Bytes>> = BTreeMap::new();
+    let mut count = 0;
     for cf in RAW_CFS {
-        for entry in view.keys(Cf::Expiry, expiry_range(cf, now), Direction::Forward) {
+        let entries = view.keys(Cf::Expiry, expiry_range(cf, now), Direction::Forward);
+        for entry in entries.take(SWEEP_LOOKS_MAX) {
             let entry = entry?;
-            if due.len() >= SWEEP_KEYS_MAX {
+            if count >= SWEEP_KEYS_MAX {
                 return Ok(due);
             }
-            if RawMachine::owns(region, Cf::Expiry, &entry) {
-                due.push(entry);
+            let region = decode_expiry(&entry).and_then(|(_, key)| region_of(&key));
+            if let Some(region) = region {
+                due.entry(region).or_default().push(entry);
+                count += 1;
             }
         }
     }

@@ -3,7 +3,8 @@
 //! It is the commands' side of a [`raftstore::Store`]: it finds the region of a client's commands,
 //! decides what needs the log and what is only read, and has the leader remove what has expired.
 
-use bytes::Bytes;
+use std::collections::BTreeMap;
+
 use engine::Engine;
 use proto::peer::{Epoch, Region, RegionError, RegionId};
 use raftstore::{Answer, Command as Proposal, KeySpan, Ready, Store};
@@ -11,6 +12,7 @@ use raftstore::{Answer, Command as Proposal, KeySpan, Ready, Store};
 use crate::codec::{encode_chunk, encode_sweep};
 use crate::format::encode_range;
 use crate::machine::{due, span_of};
+use crate::split::{self, Place, Spot};
 use crate::{Chunk, Response, Scan, Time};
 
 /// Tags from here on are this module's own.
@@ -41,8 +43,8 @@ pub struct Replicated {
     pub store: Store<Vec<Response>>,
     /// Requests that failed before they reached a region.
     failed: Vec<Answer<Vec<Response>>>,
-    /// The sweep that is on its way.
-    sweeping: Option<u64>,
+    /// The sweeps that are on their way, by tag, and their regions.
+    sweeping: BTreeMap<u64, RegionId>,
     sweeps: u64,
 }
 
@@ -50,7 +52,7 @@ impl Replicated {
     /// Makes it of a store that was opened.
     #[must_use]
     pub fn new(store: Store<Vec<Response>>) -> Replicated {
-        Replicated { store, failed: Vec::new(), sweeping: None, sweeps: 0 }
+        Replicated { store, failed: Vec::new(), sweeping: BTreeMap::new(), sweeps: 0 }
     }
 
     /// Takes a chunk of commands. If all of them are reads, its tag comes in [`Ready::reads`] when
@@ -63,12 +65,27 @@ impl Replicated {
             Ok(found) => found,
             Err(error) => return self.fail(request.tag, error),
         };
-        let (tag, deadline_ticks) = (request.tag, request.deadline_ticks);
         if chunk.commands.iter().all(crate::Command::is_read) {
+            let Request { tag, deadline_ticks, .. } = *request;
             return self.store.read(tag, region, epoch, &keys, deadline_ticks);
         }
-        let command = encode_chunk(chunk);
-        let time = request.now.0;
+        self.propose_at(request, Spot { region, epoch, keys }, chunk);
+    }
+
+    /// Finds where the keys of a chunk lie, among the regions on this store.
+    ///
+    /// # Errors
+    /// `RegionNotFound` if one of them is not here.
+    pub fn place(&self, chunk: &Chunk) -> Result<Place, RegionError> {
+        split::place(chunk, |key| self.store.region_of(key))
+    }
+
+    /// Takes a chunk of commands whose place is known, reads too: its responses come in
+    /// [`Ready::answers`]. [`Request::region`] does not matter.
+    pub fn propose_at(&mut self, request: &Request, spot: Spot, chunk: &Chunk) {
+        let Spot { region, epoch, keys } = spot;
+        let (tag, deadline_ticks) = (request.tag, request.deadline_ticks);
+        let (command, time) = (encode_chunk(chunk), request.now.0);
         self.store.propose(Proposal { tag, region, epoch, keys, command, time, deadline_ticks });
     }
 
@@ -84,41 +101,36 @@ impl Replicated {
     }
 
     /// Proposes the removal of keys that have expired, in the regions that this store leads.
-    /// Returns whether more is due than one proposal takes.
     ///
     /// # Errors
     /// Those of the engine.
-    pub fn sweep(&mut self, engine: &dyn Engine, now: Time) -> engine::Result<bool> {
-        if self.sweeping.is_some() {
-            return Ok(false);
+    pub fn sweep(&mut self, engine: &dyn Engine, now: Time) -> engine::Result<()> {
+        let store = &self.store;
+        let is_swept = |region: RegionId| self.sweeping.values().any(|it| *it == region);
+        if !store.regions().any(|region| store.is_leader(region)) {
+            return Ok(());
         }
-        let led: Vec<RegionId> =
-            self.store.regions().filter(|region| self.store.is_leader(*region)).collect();
-        for id in led {
+        let due = due(engine, now, |key| {
+            let region = store.region_of(key)?.id;
+            (store.is_leader(region) && !is_swept(region)).then_some(region)
+        })?;
+        for (id, entries) in due {
             let Some(region) = self.store.region(id) else { continue };
-            let entries = due(engine, region, now)?;
-            if entries.is_empty() {
-                continue;
-            }
             let (epoch, keys) = (region.epoch, KeySpan::none_in(region));
             self.sweeps += 1;
             let tag = OWN_TAGS + self.sweeps;
-            self.sweeping = Some(tag);
-            let (command, time): (Bytes, u64) = (encode_sweep(&entries), now.0);
-            let deadline_ticks = 100;
-            let region = id;
+            self.sweeping.insert(tag, id);
             self.store.propose(Proposal {
                 tag,
-                region,
+                region: id,
                 epoch,
                 keys,
-                command,
-                time,
-                deadline_ticks,
+                command: encode_sweep(&entries),
+                time: now.0,
+                deadline_ticks: 100,
             });
-            return Ok(true);
         }
-        Ok(false)
+        Ok(())
     }
 
     /// Whether [`Replicated::ready`] would have anything to do.
@@ -131,12 +143,8 @@ impl Replicated {
     pub fn ready(&mut self) -> Output {
         let mut output = self.store.ready();
         output.answers.append(&mut self.failed);
-        if let Some(tag) = self.sweeping {
-            let before = output.answers.len();
-            output.answers.retain(|answer| answer.tag != tag);
-            if output.answers.len() < before {
-                self.sweeping = None;
-            }
+        if !self.sweeping.is_empty() {
+            output.answers.retain(|answer| self.sweeping.remove(&answer.tag).is_none());
         }
         output
     }

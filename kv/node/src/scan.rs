@@ -30,6 +30,22 @@ pub struct Scan {
     pub bytes_max: usize,
 }
 
+impl Scan {
+    /// The engine's keys that it may read.
+    #[must_use]
+    pub fn range(&self) -> engine::Range {
+        encode_range(&self.start, self.end.as_deref())
+    }
+
+    /// Ends a forward scan before an engine's key in its range, and gives the rest.
+    pub fn split_off(&mut self, border: &Bytes) -> Scan {
+        let border = decode_key(border);
+        let rest = Scan { start: border.clone(), ..self.clone() };
+        self.end = Some(border);
+        rest
+    }
+}
+
 /// A part of a range.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Page {
@@ -44,7 +60,7 @@ pub struct Page {
 /// # Errors
 /// Those of the view.
 pub fn scan(view: &dyn View, scan: &Scan, now: Time) -> Result<Page> {
-    let range = encode_range(&scan.start, scan.end.as_deref());
+    let range = scan.range();
     if scan.keys_only
         && let Some(expired) = expired_keys(view, scan.cf, now)?
     {
