@@ -11,7 +11,7 @@ WITH_ROCKSDB = { test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || 
   dir=$$(kv/engine/native/rocksdb.sh) && ROCKSDB_STATIC=1 ROCKSDB_LIB_DIR="$$dir"
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test bench bench-full bench-limit bench-micro bench-pools bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
+.PHONY: help run cluster test bench bench-cost bench-full bench-limit bench-micro bench-pools bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,11 @@ sim-raft: ## search SEEDS seeds of the raft simulator for a violation (SEEDS=100
 sim: ## search SEEDS seeds of the simulated cluster for a failure (SEEDS=10000, ARGS='--first 5000')
 	$(CARGO) run --release --package tinykv-sim -- --seeds $(SEEDS) $(ARGS)
 
-sim-mutants: ## switch on each known bug of raft and raftstore, and count the seeds that find it
+sim-bench-cost: ## CPU and memory by stores and regions, idle and loaded (NODES='1 3 5' REGIONS='1 100 1000' IDLE=10 ACTIVE=10 RATE=2000)
+	$(CARGO) build --release --package tinykv-server --package tinykv-client
+	kv/server/bench/cost.sh
+
+mutants: ## switch on each known bug of raft and raftstore, and count the seeds that find it
 	$(CARGO) run --release --package tinykv-sim --features mutants -- --mutants --seeds $(SEEDS) $(ARGS)
 
 bench-raft: ## the raft core beside raft-rs, on the same work in one process

@@ -32,8 +32,8 @@ fn a_cluster_shows_its_stores_regions_and_log() {
     assert_eq!(tinykv.run(&["set", "a", "1"]).code, 0);
     let run = tinykv.run(&["admin", "regions"]);
     let lines: Vec<&str> = run.out().lines().collect();
-    assert!(lines[0].starts_with("id  role    leader_store  term"), "{}", run.out());
-    assert!(lines[1].starts_with("1   leader  1"), "{}", run.out());
+    assert!(lines[0].starts_with("id  start  end  role    leader_store"), "{}", run.out());
+    assert!(lines[1].starts_with("1   -      -    leader  1"), "{}", run.out());
     let run = tinykv.run(&["admin", "stores"]);
     assert!(run.out().lines().nth(1).unwrap().starts_with("1   127.0.0.1:0"), "{}", run.out());
     let run = tinykv.run(&["admin", "raft-log", "1", "--json"]);

@@ -61,6 +61,13 @@ impl<R> Store<R> {
         self.peers.is_empty() && self.tombstones.is_empty()
     }
 
+    /// Whether it has the regions with which its cluster began, none of which has changed.
+    #[must_use]
+    pub fn is_as_founded(&self) -> bool {
+        let is_first = |peer: &Peer| peer.region.epoch == proto::peer::Epoch::FIRST;
+        !self.is_new() && self.tombstones.is_empty() && self.peers.values().all(|it| is_first(it))
+    }
+
     /// Makes the peer of a region that begins to exist, on this store and in the same way on all
     /// that [`Region::peers`] names. Only for the first regions of a cluster, and only when all its
     /// stores are new: one that has lost its disk would break what it promised.

@@ -25,6 +25,7 @@ mod inbox;
 mod metrics;
 mod open;
 mod raft_thread;
+mod readers;
 mod request;
 mod status;
 
@@ -44,12 +45,14 @@ pub(crate) use open::{Opened, open};
 pub(crate) use status::{Inspection, region_json};
 
 use crate::config::{Config, Sync};
+use crate::halt::Halt;
 use crate::peer::{Deliver, Disks, Incoming, Payload, Peers, PeersOptions};
 use crate::pool::ThreadPool;
-use crate::store::{Back, StoreError, Submission, Waiter};
+use crate::store::{Back, Reader, StoreError, Submission};
 use inbox::{Event, Inbox, decode};
 use raft_thread::{MemberChange, Parts, RaftThread};
-use request::{Barrier, BarrierTo, Write, WriteTo};
+pub(crate) use request::each;
+use request::{Write, WriteTo};
 
 /// The state machine of a region.
 type Machine = node::RawMachine;
@@ -97,12 +100,13 @@ impl Cluster {
         opened: Opened,
         listener: TcpListener,
         native: Option<SocketAddr>,
-        pool: Arc<dyn ThreadPool>,
+        (pool, halt): (Arc<dyn ThreadPool>, Arc<Halt>),
     ) -> io::Result<Cluster> {
         let inbox = Arc::new(Inbox::default());
         let metrics = Arc::new(ClusterMetrics::default());
         let Opened { node, wal, applier, engine, disks } = opened;
-        let options = peers_options(config, native, disks);
+        let mut options = peers_options(config, native, disks);
+        options.layout = open::layout_of(&node.store);
         let native = options.native.clone();
         let peers = Arc::new(Peers::start(listener, options, deliver(&inbox))?);
         let (tasks, tasks_out) = crossbeam_channel::unbounded();
@@ -119,6 +123,7 @@ impl Cluster {
             peers: Arc::clone(&peers),
             tasks,
             pool,
+            halt,
             metrics: Arc::clone(&metrics),
             tick,
             election_ticks: u32::try_from(config.raft_election_ticks).unwrap_or(u32::MAX),
@@ -160,10 +165,9 @@ impl Cluster {
     }
 
     /// Has readers wait until they see all that was answered so far.
-    pub(crate) fn readable(&self, waiters: Vec<Waiter>, back: &mpsc::UnboundedSender<Back>) {
+    pub(crate) fn readable(&self, readers: Vec<Reader>, back: &mpsc::UnboundedSender<Back>) {
         let deadline = Instant::now() + self.request_timeout;
-        let to = BarrierTo::Worker { waiters, back: back.clone() };
-        self.inbox.push(Event::Barrier(Barrier { deadline, to }));
+        self.inbox.push(Event::Readers { readers, deadline, back: back.clone() });
     }
 
     /// How things are now; none if the raft thread has ended.
@@ -173,14 +177,10 @@ impl Cluster {
         tokio::time::timeout(self.request_timeout, inspection).await.ok()?.ok()
     }
 
-    /// Asks for leadership of a region (none: of the first) to go to a store (none: any other).
-    pub(crate) async fn transfer(
-        &self,
-        region: Option<u64>,
-        to: Option<u64>,
-    ) -> Result<(), String> {
+    /// Asks for leadership of a region to go to a store.
+    pub(crate) async fn transfer(&self, region: u64, to: u64) -> Result<(), String> {
         let (answer, answered) = oneshot::channel();
-        let (region, to) = (region.map(RegionId), to.map(StoreId));
+        let (region, to) = (RegionId(region), StoreId(to));
         self.inbox.push(Event::Transfer { region, to, answer });
         answered.await.unwrap_or_else(|_| Err("the store stops".to_owned()))
     }
@@ -214,10 +214,14 @@ impl Cluster {
                     Some(inspection) if leads(&inspection) => {}
                     _ => return,
                 }
-                if !std::mem::replace(&mut is_asked, true)
-                    && let Err(reason) = self.transfer(None, None).await
-                {
-                    return log::info!("leadership is not handed over"; "reason" => reason);
+                if !std::mem::replace(&mut is_asked, true) {
+                    let (answer, asked) = oneshot::channel();
+                    self.inbox.push(Event::HandOver(answer));
+                    // Without one that could lead there is nothing to wait for. An error means that
+                    // the raft thread has ended.
+                    if asked.await.unwrap_or(0) == 0 {
+                        return;
+                    }
                 }
             }
         };

@@ -14,7 +14,8 @@ use clap::Parser;
 
 pub use file::ConfigError;
 pub use values::{
-    Address, EngineKind, LogFormat, Members, OptionalAddress, Period, PoolKind, Size, Sync,
+    Address, EngineKind, LogFormat, Members, OptionalAddress, Period, PoolKind, Size, SplitKeys,
+    Sync,
 };
 
 /// The configuration of a server.
@@ -140,6 +141,11 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value = "1")]
     pub cluster_id: u64,
 
+    /// Keys at which the regions of a new cluster end, in order: `KEY,KEY,KEY`, the same at each
+    /// store; empty for one region of all keys. Once there is data it is not looked at.
+    #[arg(long, value_name = "KEYS", default_value = "")]
+    pub split_keys: SplitKeys,
+
     /// Where to listen for other stores; empty for the address in `cluster`.
     #[arg(long, value_name = "HOST:PORT", default_value = "")]
     pub peer_addr: OptionalAddress,
@@ -182,7 +188,8 @@ impl Config {
     fn check(&self) -> Result<(), String> {
         if !self.is_clustered() {
             return match self.store_id {
-                0 => Ok(()),
+                0 if self.split_keys.0.is_empty() => Ok(()),
+                0 => Err("--split-keys needs --cluster: a store alone has no regions".to_owned()),
                 _ => Err("--store-id needs --cluster, which names the others".to_owned()),
             };
         }

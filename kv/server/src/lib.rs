@@ -16,6 +16,7 @@ mod cluster;
 pub mod config;
 mod connection;
 mod context;
+mod halt;
 mod histogram;
 mod listener;
 mod metrics;

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use log::{Destination, FileOptions, Filter, Format, Options};
+use mutant::mutant;
 use tinykv_server::config::{Config, ConfigError, EngineKind, LogFormat, Request};
 use tinykv_server::{Addresses, Server};
 use tokio::signal::unix::{SignalKind, signal};
@@ -23,7 +24,24 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs a server until a signal ends it.
+/// The signal that says that a file would become larger than is allowed: it ends a program that does
+/// not take it. The same on Linux, macOS and the BSDs.
+const SIGXFSZ: i32 = 25;
+
+/// What to do about a store that could not go on.
+const AFTER_HALT: &str = "The store has ended, since what is on its disk is not known any more. \
+     What it answered is on the disk, as far as that kept it, and on the other stores of a cluster. \
+     Look at the disk (free space, limits, dmesg), then start the store again: it recovers from what \
+     the disk has. A store of a cluster whose disk is lost comes back under another --store-id.";
+
+/// Why a server ends.
+enum End {
+    Signal(&'static str),
+    /// It cannot go on.
+    Halted(String),
+}
+
+/// Runs a server until a signal ends it, or a failure.
 fn run(config: Config) -> Result<()> {
     let log = log::init(log_options(&config)?).context("cannot start the log")?;
     let (engine, path) = (config.engine, config.path.clone());
@@ -35,10 +53,12 @@ fn run(config: Config) -> Result<()> {
         "resp_addr" => config.resp_addr.to_string(), "status_addr" => config.status_addr.to_string());
     let signals = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     // Caught from now on, so that none comes too early.
-    let (mut term, mut interrupt) = signals.block_on(async {
+    let (mut term, mut interrupt, _too_large) = signals.block_on(async {
         Ok::<_, std::io::Error>((
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
+            // The write that would be too large fails, like any other.
+            signal(SignalKind::from_raw(SIGXFSZ))?,
         ))
     })?;
     let running = Server::start(config)?;
@@ -46,15 +66,28 @@ fn run(config: Config) -> Result<()> {
     log::info!("{ready}");
     // Who started it may not read its output; that is no reason to stop.
     let _ = writeln!(std::io::stdout(), "{ready}");
-    let name = signals.block_on(async {
+    let end = signals.block_on(async {
         tokio::select! {
-            _ = term.recv() => "SIGTERM",
-            _ = interrupt.recv() => "SIGINT",
+            _ = term.recv() => End::Signal("SIGTERM"),
+            _ = interrupt.recv() => End::Signal("SIGINT"),
+            reason = running.halted() => End::Halted(reason),
         }
     });
-    log::info!("stopping"; "signal" => name);
-    running.shutdown().context("the last sync failed")?;
-    log::info!("stopped");
+    match end {
+        End::Signal(name) => {
+            log::info!("stopping"; "signal" => name);
+            running.shutdown().context("the last sync failed")?;
+            log::info!("stopped");
+        }
+        End::Halted(reason) => {
+            // A last sync can promise nothing any more.
+            let _ = running.shutdown();
+            log::error!("stopped after a failure"; "reason" => reason.clone());
+            if !mutant!("halt-taken-for-success") {
+                bail!("{reason}. {AFTER_HALT}");
+            }
+        }
+    }
     drop(log);
     Ok(())
 }

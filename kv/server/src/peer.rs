@@ -88,6 +88,8 @@ pub struct PeersOptions {
     pub native: String,
     /// Which disk each store has, to tell one that lost its own.
     pub disks: Arc<Disks>,
+    /// Tells the regions that this store began with from others; 0: they are not compared.
+    pub layout: u64,
     /// The largest frame that is sent or taken, in bytes.
     pub frame_bytes_max: usize,
     /// The most bytes of messages that wait for one store; one message may go beyond.
@@ -111,6 +113,7 @@ impl PeersOptions {
             members,
             native: String::new(),
             disks: Arc::new(Disks::forgetful(store_id)),
+            layout: 0,
             frame_bytes_max: proto::peer_frame::PEER_FRAME_BYTES_MAX,
             lane_bytes_max: 64 << 20,
             asks_max: 4096,
@@ -130,6 +133,7 @@ impl PeersOptions {
             address: self.members.get(&self.store_id).cloned().unwrap_or_default(),
             disk: self.disks.own(),
             snapshots: kind == Kind::Bulk,
+            layout: self.layout,
         }
     }
 
@@ -146,6 +150,13 @@ impl PeersOptions {
                 "this is store {}, not {}: compare --cluster and --store-id",
                 self.store_id, hello.to
             ));
+        }
+        if hello.layout != self.layout && hello.layout != 0 && self.layout != 0 {
+            return Err(
+                "the stores began with other regions than this one: compare --split-keys, \
+                 and begin anew with an empty folder where they were wrong"
+                    .to_owned(),
+            );
         }
         let is_reachable = self.members.contains_key(&hello.from) || !hello.address.is_empty();
         if hello.from == self.store_id || hello.from == 0 || !is_reachable {

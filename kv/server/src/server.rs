@@ -129,7 +129,8 @@ impl Server {
             Some(opened) => {
                 let listener = bind_peer(&config)?;
                 let native = addresses.native;
-                let cluster = Cluster::start(&config, opened, listener, native, pool)?;
+                let ends = (pool, Arc::clone(&store.halt));
+                let cluster = Cluster::start(&config, opened, listener, native, ends)?;
                 addresses.peer = Some(cluster.peers.address());
                 store.join(Arc::new(cluster));
                 None
@@ -168,6 +169,12 @@ impl Running {
     #[must_use]
     pub fn addresses(&self) -> Addresses {
         self.addresses
+    }
+
+    /// Waits until a failure of the disk, or a defect, keeps the store from writing, and says which.
+    /// It should be shut down then: what it has in memory may not be what is on the disk.
+    pub async fn halted(&self) -> String {
+        self.context.store.halt.halted().await
     }
 
     /// Takes no more connections and requests, answers what is in flight, makes everything

@@ -33,12 +33,14 @@ use tokio::sync::oneshot;
 pub(crate) use admission::{Admission, Limits, Permit};
 pub(crate) use error::StoreError;
 pub(crate) use mailbox::{
-    Answer, Back, Destination, Mailbox, Outcome, Reply, Submission, Tag, Tagged, Waiter,
+    Admitted, Answer, Back, Destination, Mailbox, Outcome, Reach, Reader, Reply, Submission, Tag,
+    Tagged, Waiter,
 };
 pub(crate) use write_thread::WriteThread;
 
 use crate::clock::Clock;
 use crate::cluster::Cluster;
+use crate::halt::Halt;
 use crate::metrics::Metrics;
 use crate::pool::ThreadPool;
 use commit::Committer;
@@ -61,6 +63,8 @@ pub(crate) struct Store {
     cluster: OnceLock<Arc<Cluster>>,
     /// The last write that failed, if no other has succeeded since.
     failure: Mutex<Option<String>>,
+    /// What ends the process where it cannot go on.
+    pub(crate) halt: Arc<Halt>,
 }
 
 /// What a store is made of.
@@ -89,6 +93,7 @@ impl Store {
             queue: Queue::default(),
             cluster: OnceLock::new(),
             failure: Mutex::default(),
+            halt: Arc::default(),
         })
     }
 
@@ -146,14 +151,20 @@ impl Store {
         Ok(node::scan(view.as_ref(), scan, self.clock.now())?)
     }
 
+    /// Takes room for requests, if there is some.
+    fn enter(&self, requests: usize, bytes: usize) -> Result<Permit, StoreError> {
+        let permit = self.admission.enter(requests, bytes);
+        permit.inspect_err(|_| {
+            self.metrics.rejected.inflight.inc();
+        })
+    }
+
     /// Runs a job on the pool.
     fn to_pool(
         self: &Arc<Self>,
         job: impl FnOnce(&Store) + Send + 'static,
     ) -> Result<(), StoreError> {
-        let permit = self.admission.enter(1, 0).inspect_err(|_| {
-            self.metrics.rejected.inflight.inc();
-        })?;
+        let permit = self.enter(1, 0)?;
         let store = Arc::clone(self);
         let job = Box::new(move || {
             job(&store);
@@ -178,8 +189,7 @@ impl Store {
 
     /// Why writes fail now, if they do.
     pub(crate) fn failure(&self) -> Option<String> {
-        let cluster = self.cluster().and_then(|cluster| cluster.metrics.failure());
-        cluster.or_else(|| self.failure.lock().clone())
+        self.halt.reason().or_else(|| self.failure.lock().clone())
     }
 
     /// Live keys in the column family of the Redis protocol, expired ones that are not removed

@@ -128,8 +128,10 @@ async fn ask(client: &Client, request: AdminRequest) -> anyhow::Result<Value> {
 
 const PEER: [&str; 4] = ["region", "store", "is", "behind"];
 
-const REGION: [&str; 9] = [
+const REGION: [&str; 11] = [
     "id",
+    "start",
+    "end",
     "role",
     "leader_store",
     "term",
@@ -159,6 +161,8 @@ fn table(rows: &[Value], columns: &[&str]) -> Vec<String> {
 fn cell(value: &Value) -> String {
     match value {
         Value::Null => "-".to_owned(),
+        // The first or the last key there is.
+        Value::String(text) if text.is_empty() => "-".to_owned(),
         Value::String(text) => text.clone(),
         // The stores that have a peer, a learner in brackets.
         Value::Array(peers) => {

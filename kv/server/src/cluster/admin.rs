@@ -24,7 +24,7 @@ impl Cluster {
             }
             Request::Stores => Ok(self.stores()),
             Request::TransferLeader { region, store } => {
-                self.transfer(Some(region), Some(store)).await.map_err(StoreError::Refused)?;
+                self.transfer(region, store).await.map_err(StoreError::Refused)?;
                 Ok(json!({ "region": region, "asked_to_lead": store }))
             }
             Request::AddPeer { region, store, learner } => {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use node::{Failure, Response, Time, Ttl};
+use proto::peer::RegionId;
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Outcome, StoreError};
@@ -12,8 +13,9 @@ use crate::store::{Outcome, StoreError};
 /// What a store asks the leader.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Question {
-    /// From which applied index on may be read what is there now?
-    Readable,
+    /// From which applied index on may be read what is there now, in these regions with these
+    /// versions?
+    Readable(Vec<(RegionId, u64)>),
     /// Carry these chunks out.
     Writes(Vec<Bytes>),
 }
@@ -21,10 +23,9 @@ pub(super) enum Question {
 /// What the leader answers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Reply {
-    /// From this applied index on.
-    Readable(u64),
-    /// This store does not lead, or stopped leading; nothing was done.
-    NotLeader,
+    /// From these applied indexes on, one a region; none: this store does not lead it, or not as
+    /// the asking one knows it.
+    Readable(Vec<Option<u64>>),
     /// What each write came to.
     Writes(Vec<Verdict>),
 }
@@ -62,6 +63,7 @@ pub(super) enum Said {
     Overflow,
     KeyTooLong { bytes: usize, limit: usize },
     ValueTooLong { bytes: usize, limit: usize },
+    SeveralRegions,
     Failed(String),
 }
 
@@ -87,6 +89,7 @@ impl From<Response> for Said {
             Response::Failed(Failure::ValueTooLong { bytes, limit }) => {
                 Said::ValueTooLong { bytes, limit }
             }
+            Response::Failed(Failure::SeveralRegions) => Said::SeveralRegions,
             Response::Failed(failure) => Said::Failed(failure.to_string()),
         }
     }
@@ -114,6 +117,7 @@ impl From<Said> for Response {
             Said::ValueTooLong { bytes, limit } => {
                 Response::Failed(Failure::ValueTooLong { bytes, limit })
             }
+            Said::SeveralRegions => Response::Failed(Failure::SeveralRegions),
             Said::Failed(text) => {
                 Response::Failed(Failure::Engine(Arc::new(engine::Error::Invalid(text))))
             }

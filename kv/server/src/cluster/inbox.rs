@@ -11,14 +11,15 @@ use node::Response;
 use parking_lot::{Condvar, Mutex};
 use proto::peer::{PeerMessage, RegionId, StoreId};
 use raftstore::{ChunkRead, Done};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use wal::GroupId;
 
 use super::forward::Question;
-use super::raft_thread::{ChangeAnswer, MemberChange};
-use super::request::{Barrier, Write};
+use super::raft_thread::{Barriers, ChangeAnswer, MemberChange};
+use super::request::Write;
 use super::status::Inspection;
 use crate::peer::{AskError, Replier};
+use crate::store::{Back, Reader};
 
 /// The most bytes of messages from other stores that wait; more are dropped.
 const MESSAGE_BYTES_MAX: usize = 128 << 20;
@@ -27,16 +28,16 @@ const MESSAGE_BYTES_MAX: usize = 128 << 20;
 pub(super) enum Event {
     /// Writes of clients.
     Writes(Vec<Write>),
-    /// Clients that want to read.
-    Barrier(Barrier),
+    /// Clients of a worker that want to read.
+    Readers { readers: Vec<Reader>, deadline: Instant, back: mpsc::UnboundedSender<Back> },
     /// Messages of other stores.
     Messages(Vec<PeerMessage>),
     /// Another store asks.
     Ask { timeout: Duration, question: Question, replier: Replier },
     /// Writes that were forwarded have an answer, or none.
-    Forwarded { writes: Vec<Write>, result: Result<Bytes, AskError> },
+    Forwarded { writes: Vec<(RegionId, Write)>, result: Result<Bytes, AskError> },
     /// The leader's answer to readers, or none.
-    Confirmed { barriers: Vec<Barrier>, result: Result<Bytes, AskError> },
+    Confirmed { barriers: Barriers, result: Result<Bytes, AskError> },
     /// The log of this output and all before is durable.
     Persisted { number: u64, bytes: u64 },
     /// Tasks that the applier has done.
@@ -51,12 +52,11 @@ pub(super) enum Event {
     Disconnected(StoreId),
     /// Someone wants to know how things are.
     Inspect(oneshot::Sender<Inspection>),
-    /// Leadership shall go to another store; none: to any. The answer says why not.
-    Transfer {
-        region: Option<RegionId>,
-        to: Option<StoreId>,
-        answer: oneshot::Sender<Result<(), String>>,
-    },
+    /// Leadership of a region shall go to a store. The answer says why not.
+    Transfer { region: RegionId, to: StoreId, answer: oneshot::Sender<Result<(), String>> },
+    /// Leadership of all regions shall go to other stores. The answer says for how many they are
+    /// asked.
+    HandOver(oneshot::Sender<usize>),
     /// The members of a region shall change. The answer is JSON.
     Change { region: RegionId, change: MemberChange, answer: ChangeAnswer },
     /// The store cannot go on.

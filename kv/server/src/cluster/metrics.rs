@@ -1,6 +1,5 @@
 //! What is counted about raft, beside what the raft store counts itself.
 
-use parking_lot::Mutex;
 use prometheus_client::metrics::counter::Counter;
 
 use crate::histogram::Histogram;
@@ -20,17 +19,4 @@ pub(crate) struct ClusterMetrics {
     pub(crate) forwarded_reads: Counter,
     /// Parts of snapshots that were read to be sent.
     pub(crate) snapshot_chunks: Counter,
-    failure: Mutex<Option<String>>,
-}
-
-impl ClusterMetrics {
-    /// Notes why the store cannot go on.
-    pub(super) fn set_failure(&self, reason: String) {
-        *self.failure.lock() = Some(reason);
-    }
-
-    /// Why the store cannot go on, if it cannot.
-    pub(crate) fn failure(&self) -> Option<String> {
-        self.failure.lock().clone()
-    }
 }

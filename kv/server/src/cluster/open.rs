@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use engine::Engine;
 use node::Replicated;
+use node::format::encode_key;
 use parking_lot::Mutex;
 use proto::peer::{Epoch, Peer, Region, RegionId, StoreId};
 use raft::ReadMode;
@@ -30,8 +31,8 @@ pub(crate) struct Opened {
     pub(super) disks: Disks,
 }
 
-/// Opens the folder of a store. A new one gets the first region, which all members share, unless it
-/// joins a cluster that has one already.
+/// Opens the folder of a store. A new one gets the first regions, which all members share, unless it
+/// joins a cluster that has them already.
 pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     if config.engine == EngineKind::Memory {
         let reason = "the engine `memory` forgets what the log takes for applied";
@@ -71,7 +72,9 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     let options = options_of(config);
     let mut store = Store::open(options, wal.reader(), &report, engine.as_ref(), write)?;
     if store.is_new() && !config.join {
-        store.bootstrap(first_region(config))?;
+        for region in first_regions(config) {
+            store.bootstrap(region)?;
+        }
     }
     Ok(Opened { node: Replicated::new(store), wal, applier, engine, disks })
 }
@@ -92,15 +95,41 @@ fn from_wal(error: wal::Error) -> StartError {
     StartError::Raft(raftstore::Error::Wal(error))
 }
 
-/// The region of all keys, with a voter on each member.
-fn first_region(config: &Config) -> Region {
-    Region {
-        id: RegionId(1),
-        start: Bytes::new(),
-        end: Bytes::new(),
+/// The regions with which a cluster begins: one of all keys, or those that the configuration's keys
+/// split it into. Each has a voter on each member.
+fn first_regions(config: &Config) -> Vec<Region> {
+    let mut starts = vec![Bytes::new()];
+    starts.extend(config.split_keys.0.iter().map(|key| encode_key(key.as_bytes())));
+    let ends = starts.iter().skip(1).cloned().chain([Bytes::new()]);
+    let region = |(id, (start, end)): (u64, (Bytes, Bytes))| Region {
+        id: RegionId(id),
+        start,
+        end,
         epoch: Epoch::FIRST,
         peers: config.cluster.0.keys().map(|id| Peer::voter(*id, *id)).collect(),
+    };
+    (1..).zip(starts.iter().cloned().zip(ends)).map(region).collect()
+}
+
+/// A number that tells whether stores began with the same regions; 0: it cannot be told any more.
+pub(super) fn layout_of<R>(store: &Store<R>) -> u64 {
+    // FNV-1a: the number only has to differ, and to be the same in each build.
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    let mut add = |bytes: &[u8]| {
+        let len = (bytes.len() as u64).to_be_bytes();
+        for byte in len.iter().chain(bytes) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    };
+    if !store.is_as_founded() {
+        return 0;
     }
+    for region in store.regions().filter_map(|id| store.region(id)) {
+        add(&region.id.0.to_be_bytes());
+        add(&region.start);
+        add(&region.end);
+    }
+    hash
 }
 
 fn options_of(config: &Config) -> raftstore::Config {

@@ -32,8 +32,8 @@ pub(crate) fn region_json(status: &RegionStatus) -> Value {
         .collect();
     json!({
         "id": region.id.0,
-        "start": String::from_utf8_lossy(&region.start),
-        "end": String::from_utf8_lossy(&region.end),
+        "start": region.start.escape_ascii().to_string(),
+        "end": region.end.escape_ascii().to_string(),
         "epoch": { "version": region.epoch.version, "conf_ver": region.epoch.conf_ver },
         "peers": peers,
         "role": format!("{:?}", status.role).to_lowercase(),

@@ -103,6 +103,36 @@ impl fmt::Display for Members {
     }
 }
 
+/// Keys at which the first regions of a new cluster end: `KEY,KEY,KEY`, in order. Empty: there is
+/// one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SplitKeys(pub Vec<String>);
+
+/// The most regions of a cluster that begins.
+const SPLIT_KEYS_MAX: usize = 10_000;
+
+impl FromStr for SplitKeys {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<SplitKeys, String> {
+        let keys = text.split(',').map(str::trim).filter(|key| !key.is_empty());
+        let keys: Vec<String> = keys.map(str::to_owned).collect();
+        if keys.len() > SPLIT_KEYS_MAX {
+            return Err(format!("at most {SPLIT_KEYS_MAX} keys may split a new cluster"));
+        }
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0] >= pair[1]) {
+            return Err(format!("{:?} does not come before {:?}: sort the keys", pair[0], pair[1]));
+        }
+        Ok(SplitKeys(keys))
+    }
+}
+
+impl fmt::Display for SplitKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join(","))
+    }
+}
+
 /// An enum whose values have names in the configuration.
 macro_rules! named {
     ($(#[$doc:meta])* $type:ident { $($(#[$variant_doc:meta])* $variant:ident = $name:literal),+ }) => {

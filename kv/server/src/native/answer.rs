@@ -66,7 +66,9 @@ pub(super) fn of_store_error(error: &StoreError) -> Error {
             Error::redirect(ErrorCode::NotLeader, Some(address.clone()), text)
         }
         StoreError::Refused(_) => Error::reject(ErrorCode::InvalidRequest, text),
-        StoreError::Undetermined(_) => Error::undetermined(ErrorCode::DeadlineExceeded, text),
+        StoreError::Undetermined(_) | StoreError::Mixed(_) => {
+            Error::undetermined(ErrorCode::DeadlineExceeded, text)
+        }
         StoreError::Failed(failure) => of_failure(failure),
     }
 }
@@ -75,6 +77,7 @@ pub(super) fn of_store_error(error: &StoreError) -> Error {
 pub(super) fn of_failure(failure: &Failure) -> Error {
     let text = failure.to_string();
     match failure {
+        Failure::SeveralRegions => Error::reject(ErrorCode::SeveralRegions, text),
         Failure::Engine(error) => of_engine_error(error, text),
         _ => Error::reject(ErrorCode::InvalidRequest, text),
     }

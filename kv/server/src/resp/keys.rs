@@ -140,8 +140,7 @@ async fn find(session: &Session<'_>, scan: &KeyScan) -> Result<Page, StoreError>
     if range.start.len() > node::format::KEY_BYTES_MAX {
         return Ok(Page::default());
     }
-    session.readable().await?;
-    session.context.store.scan(range).await
+    session.scan(range).await
 }
 
 /// The key after all keys with a prefix; none if there is no such key.

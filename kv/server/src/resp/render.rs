@@ -101,6 +101,8 @@ pub(crate) fn write_failure(failure: &Failure, out: &mut Writer<'_>) {
         Failure::ValueTooLong { .. } => {
             out.error("ERR string exceeds maximum allowed size (proto-max-bulk-len)");
         }
+        // As redis says where the keys of a command are in several parts of a cluster.
+        Failure::SeveralRegions => out.error(&format!("CROSSSLOT {failure}")),
         Failure::Engine(error) => match error.as_ref() {
             engine::Error::DiskFull { .. } => out.error(&format!("MISCONF {error}")),
             error => out.error(&format!("ERR {error}")),
@@ -120,7 +122,9 @@ pub(crate) fn write_store_error(error: &StoreError, out: &mut Writer<'_>) {
         StoreError::NoLeader | StoreError::NotLeader { .. } => {
             out.error(&format!("CLUSTERDOWN {error}"));
         }
-        StoreError::Undetermined(_) => out.error(&format!("UNDETERMINED {error}")),
+        StoreError::Undetermined(_) | StoreError::Mixed(_) => {
+            out.error(&format!("UNDETERMINED {error}"))
+        }
         StoreError::Failed(failure) => write_failure(failure, out),
     }
 }

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
-use node::{Chunk, Command as NodeCommand, Response, Time};
+use node::{Chunk, Command as NodeCommand, Page, Response, Time};
 use proto::resp::{Command, Version, Writer};
 
 use super::render::{Render, write_store_error};
 use super::table::{self, Spec, Step};
 use super::{keys, table::Problem};
+use crate::cluster;
 use crate::connection::Connection;
 use crate::context::Context;
 use crate::store::{Mailbox, StoreError};
@@ -116,9 +117,9 @@ impl<'a> Session<'a> {
         self.counts.push((spec.index, is_ok));
     }
 
-    /// Waits until reads see all that was answered before.
-    pub(crate) async fn readable(&self) -> Result<(), StoreError> {
-        self.mailbox.readable().await
+    /// Reads a page of a range.
+    pub(crate) async fn scan(&self, scan: node::Scan) -> Result<Page, StoreError> {
+        self.mailbox.scan(scan).await
     }
 
     /// Answers a read in front of which no write is outstanding.
@@ -173,9 +174,16 @@ impl<'a> Session<'a> {
                 }
             }
             Err(error) => {
-                for (spec, _) in self.renders.drain(..) {
-                    write_store_error(&error, &mut writer);
-                    self.counts.push((spec.index, false));
+                let each = cluster::each(Err(error), self.renders.len());
+                for (result, (spec, render)) in each.iter().zip(self.renders.drain(..)) {
+                    let is_ok = match result {
+                        Ok(response) => render.write(response, self.now, &mut writer),
+                        Err(error) => {
+                            write_store_error(error, &mut writer);
+                            false
+                        }
+                    };
+                    self.counts.push((spec.index, is_ok));
                 }
             }
         }

@@ -94,8 +94,7 @@ impl Store {
             Ok(outcomes) => outcomes,
             Err(_) => {
                 committer.is_stopped = true;
-                *self.failure.lock() = Some(StoreError::Stopped.to_string());
-                log::error!("carrying out a group panicked; the store takes no more writes");
+                self.halt.halt("carrying out a group of writes panicked".to_owned());
                 chunks.iter().map(|_| Err(StoreError::Lost)).collect()
             }
         }
@@ -134,7 +133,16 @@ impl Store {
         let result = self.engine.write(batch, self.durability);
         let failure = result.as_ref().err().map(ToString::to_string);
         *self.failure.lock() = failure;
-        result
+        result.inspect_err(|error| self.halt_after(error))
+    }
+
+    /// Has the process end after an error that leaves open what is on the disk.
+    fn halt_after(&self, error: &engine::Error) {
+        if matches!(error, engine::Error::Io { .. } | engine::Error::Poisoned(_)) {
+            let source = std::error::Error::source(error);
+            let source = source.map(|it| format!(": {it}")).unwrap_or_default();
+            self.halt.halt(format!("a write failed: {error}{source}"));
+        }
     }
 
     /// Removes some of the keys that have expired. Gives whether more are due.
@@ -164,6 +172,7 @@ impl Store {
             Ok(()) => group.has_more,
             Err(error) => {
                 log::warn!("expired keys cannot be removed"; "error" => error.to_string());
+                self.halt_after(&error);
                 false
             }
         }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use node::Failure;
+use node::{Failure, Response};
 
 /// Why nothing, or nothing that is known, was done.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -31,6 +31,9 @@ pub(crate) enum StoreError {
     /// Whether the write was or will be carried out is unknown.
     #[error("the write may or may not have been carried out: {0}")]
     Undetermined(String),
+    /// The commands came to different things: this, each by itself.
+    #[error("only some of the commands were carried out")]
+    Mixed(Vec<Result<Response, StoreError>>),
     /// What the engine or the command said.
     #[error(transparent)]
     Failed(#[from] Failure),

@@ -10,8 +10,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use bytes::Bytes;
+use engine::{Direction, Range};
 use mutant::mutant;
-use node::{Chunk, Read, Response, Scan, Time};
+use node::format::encode_key;
+use node::{Chunk, Page, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -105,15 +108,42 @@ pub(crate) struct Answer {
     pub(super) outcome: Outcome,
 }
 
-/// One who waits until reads see all that was answered before; called on the worker's thread.
-pub(crate) type Waiter = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
+/// One who waits until reads see all that was answered before; called on the worker's thread. Of a
+/// range it hears up to which of the engine's keys that holds; none: all of it.
+pub(crate) type Waiter = Box<dyn FnOnce(Result<Option<Bytes>, StoreError>) + Send>;
+
+/// The engine's keys that are to be read.
+#[derive(Clone, Debug)]
+pub(crate) enum Reach {
+    Key(Bytes),
+    Keys(Vec<Bytes>),
+    /// A range, in a direction. Forward, so many regions of it at a time.
+    Range {
+        range: Range,
+        direction: Direction,
+        regions_max: usize,
+    },
+}
+
+/// One who wants to read.
+pub(crate) struct Reader {
+    pub(crate) reach: Reach,
+    pub(crate) waiter: Waiter,
+}
+
+/// One who waits at the barrier of a region.
+pub(crate) struct Admitted {
+    pub(crate) waiter: Waiter,
+    /// Up to where it may read.
+    pub(crate) border: Option<Bytes>,
+}
 
 /// What comes back to a worker.
 pub(crate) enum Back {
     /// Outcomes of a parcel.
     Answers(Vec<Answer>),
     /// That these may read, or why not.
-    Readable(Vec<Waiter>, Result<(), StoreError>),
+    Readable(Vec<Admitted>, Result<(), StoreError>),
 }
 
 impl Answer {
@@ -143,7 +173,7 @@ pub(crate) struct Mailbox {
     store: Arc<Store>,
     submissions: Mutex<Vec<Submission>>,
     /// Readers of a store of a cluster.
-    waiters: Mutex<Vec<Waiter>>,
+    readers: Mutex<Vec<Reader>>,
     /// Says that there are submissions or readers.
     filled: Notify,
     /// Reads that the worker began since its last round of writes.
@@ -163,7 +193,7 @@ impl Mailbox {
         Mailbox {
             store,
             submissions: Mutex::default(),
-            waiters: Mutex::default(),
+            readers: Mutex::default(),
             filled: Notify::new(),
             reads: AtomicU64::new(0),
             parcels_out: AtomicUsize::new(0),
@@ -179,35 +209,33 @@ impl Mailbox {
         self.store.read_now(read, now)
     }
 
-    /// Calls `waiter` on this thread once reads see all that was answered before.
-    pub(crate) fn when_readable(&self, waiter: Waiter) {
-        if self.store.cluster().is_none() || mutant!("cluster-reads-without-barrier") {
-            return waiter(Ok(()));
+    /// Calls `waiter` on this thread once reads of these keys see all that was answered before.
+    fn when_readable(&self, reach: Reach, waiter: Waiter) {
+        if mutant!("cluster-reads-without-barrier") {
+            return waiter(Ok(None));
         }
-        let mut waiters = self.waiters.lock();
-        waiters.push(waiter);
-        if waiters.len() == 1 {
+        let mut readers = self.readers.lock();
+        readers.push(Reader { reach, waiter });
+        if readers.len() == 1 {
             self.filled.notify_one();
         }
     }
 
-    /// Waits until reads see all that was answered before.
-    pub(crate) async fn readable(&self) -> Result<(), StoreError> {
-        if self.store.cluster().is_none() {
-            return Ok(());
-        }
+    /// Waits until reads of these keys see all that was answered before.
+    async fn readable(&self, reach: Reach) -> Result<Option<Bytes>, StoreError> {
         let (to, readable) = oneshot::channel();
-        self.when_readable(Box::new(move |result| drop(to.send(result))));
+        self.when_readable(reach, Box::new(move |result| drop(to.send(result))));
         readable.await.unwrap_or(Err(StoreError::Lost))
     }
 
     /// Reads, where [`Mailbox::read_now`] cannot.
     pub(crate) async fn read(&self, read: Read) -> Result<Vec<Response>, StoreError> {
-        self.readable().await?;
-        if self.store.cluster().is_some()
-            && let Some(response) = self.store.read_now(&read, self.store.clock.now())
-        {
-            return Ok(vec![response]);
+        if self.store.cluster().is_some() {
+            let _permit = self.enter_read(&read)?;
+            self.readable(reach_of(&read)).await?;
+            if let Some(response) = self.store.read_now(&read, self.store.clock.now()) {
+                return Ok(vec![response]);
+            }
         }
         self.store.read(vec![read]).await
     }
@@ -217,38 +245,77 @@ impl Mailbox {
         if self.store.cluster().is_none() {
             return self.store.read_to(read, to);
         }
+        let (permit, reach) = (self.enter_read(&read)?, reach_of(&read));
         let store = Arc::clone(&self.store);
-        self.when_readable(Box::new(move |readable| match readable {
-            Err(error) => to.send(Err(error)),
-            Ok(()) => match store.read_now(&read, store.clock.now()) {
-                Some(response) => to.send(Ok(vec![response])),
-                // Where the pool is full, dropping `to` answers.
-                None => drop(store.read_to(read, to)),
-            },
-        }));
+        let waiter = move |readable: Result<_, StoreError>| {
+            drop(permit);
+            match readable {
+                Err(error) => to.send(Err(error)),
+                Ok(_) => match store.read_now(&read, store.clock.now()) {
+                    Some(response) => to.send(Ok(vec![response])),
+                    // Where the pool is full, dropping `to` answers.
+                    None => drop(store.read_to(read, to)),
+                },
+            }
+        };
+        self.when_readable(reach, Box::new(waiter));
         Ok(())
     }
 
+    /// Takes room for a read that waits at a barrier.
+    fn enter_read(&self, read: &Read) -> Result<Permit, StoreError> {
+        self.store.enter(1, read.bytes())
+    }
+
+    /// Reads a page of a range. In a cluster it is read region by region, each part at one moment.
+    pub(crate) async fn scan(&self, scan: Scan) -> Result<Page, StoreError> {
+        if self.store.cluster().is_none() {
+            return self.store.scan(scan).await;
+        }
+        let (mut page, mut rest) = (Page::default(), scan);
+        // A short scan should not ask for many regions, a long one not for each by itself.
+        let mut regions_max = 1;
+        loop {
+            let direction = rest.direction;
+            let reach = Reach::Range { range: rest.range(), direction, regions_max };
+            let border = self.readable(reach).await?;
+            let mut part = rest.clone();
+            let next = border.map(|border| part.split_off(&border));
+            let found = self.store.scan(part).await?;
+            let bytes: usize = found.pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
+            let pairs = found.pairs.len();
+            page.has_more = found.has_more;
+            page.pairs.extend(found.pairs);
+            let goes_on = !page.has_more && !mutant!("scan-ends-at-border");
+            let Some(next) = next.filter(|_| goes_on) else { return Ok(page) };
+            rest = Scan {
+                pairs_max: rest.pairs_max.saturating_sub(pairs),
+                bytes_max: rest.bytes_max.saturating_sub(bytes),
+                ..next
+            };
+            regions_max *= 4;
+        }
+    }
+
     /// Reads a page of a range; the outcome goes to `to`.
-    pub(crate) fn scan_to(&self, scan: Scan, to: Tagged) -> Result<(), StoreError> {
+    pub(crate) fn scan_to(self: &Arc<Self>, scan: Scan, to: Tagged) -> Result<(), StoreError> {
         if self.store.cluster().is_none() {
             return self.store.scan_to(scan, to);
         }
-        let store = Arc::clone(&self.store);
-        self.when_readable(Box::new(move |readable| match readable {
-            Err(error) => to.send(Err(error)),
-            // Where the pool is full, dropping `to` answers.
-            Ok(()) => drop(store.scan_to(scan, to)),
-        }));
+        let permit = self.store.enter(1, 0)?;
+        let mailbox = Arc::clone(self);
+        tokio::spawn(async move {
+            let page = mailbox.scan(scan).await;
+            to.send(page.map(|page| vec![Response::Pairs(page.pairs)]));
+            drop(permit);
+        });
         Ok(())
     }
 
     /// Takes a chunk; its outcome goes to `to` when it is durable.
     pub(crate) fn submit(&self, chunk: Chunk, to: Destination) -> Result<(), StoreError> {
         let bytes = chunk.commands.iter().map(node::Command::bytes).sum();
-        let permit = self.store.admission.enter(chunk.commands.len(), bytes).inspect_err(|_| {
-            self.store.metrics.rejected.inflight.inc();
-        })?;
+        let permit = self.store.enter(chunk.commands.len(), bytes)?;
         let mut submissions = self.submissions.lock();
         submissions.push(Submission { chunk, reply: Reply::new(to, permit) });
         if submissions.len() == 1 {
@@ -275,8 +342,10 @@ impl Mailbox {
                         self.parcels_out.fetch_sub(1, Ordering::Relaxed);
                         answers.into_iter().for_each(Answer::deliver);
                     }
-                    Back::Readable(waiters, result) => {
-                        waiters.into_iter().for_each(|waiter| waiter(result.clone()));
+                    Back::Readable(readers, result) => {
+                        for Admitted { waiter, border } in readers {
+                            waiter(result.clone().map(|()| border));
+                        }
                     }
                 }
             }
@@ -287,12 +356,12 @@ impl Mailbox {
     fn send(&self, back: &mpsc::UnboundedSender<Back>) {
         let submissions = std::mem::take(&mut *self.submissions.lock());
         if let Some(cluster) = self.store.cluster() {
-            let waiters = std::mem::take(&mut *self.waiters.lock());
+            let readers = std::mem::take(&mut *self.readers.lock());
             if !submissions.is_empty() {
                 cluster.write(submissions, back);
             }
-            if !waiters.is_empty() {
-                cluster.readable(waiters, back);
+            if !readers.is_empty() {
+                cluster.readable(readers, back);
             }
             return;
         }
@@ -309,5 +378,16 @@ impl Mailbox {
                 self.store.enqueue(Parcel { submissions, back: back.clone() });
             }
         }
+    }
+}
+
+/// The engine's keys of a read.
+fn reach_of(read: &Read) -> Reach {
+    match read {
+        Read::Get { key, .. } | Read::Ttl { key, .. } => Reach::Key(encode_key(key)),
+        Read::GetMany { keys, .. } | Read::Exists { keys, .. } => match keys.as_slice() {
+            [key] => Reach::Key(encode_key(key)),
+            keys => Reach::Keys(keys.iter().map(|key| encode_key(key)).collect()),
+        },
     }
 }

@@ -52,8 +52,13 @@ impl Process {
 
     /// Sends a signal by name, and waits until it ends. Gives how, and what it said to stderr, if
     /// that is piped.
-    pub(crate) fn end(mut self, signal: &str) -> (ExitStatus, String) {
+    pub(crate) fn end(self, signal: &str) -> (ExitStatus, String) {
         self.signal(signal);
+        self.wait()
+    }
+
+    /// Waits until it ends. Gives the same.
+    pub(crate) fn wait(mut self) -> (ExitStatus, String) {
         let mut log = String::new();
         self.child.stderr.take().unwrap().read_to_string(&mut log).unwrap();
         (self.child.wait().unwrap(), log)

@@ -64,4 +64,9 @@ impl Program {
     pub(crate) fn end(self, signal: &str) -> (ExitStatus, String) {
         self.process.end(signal)
     }
+
+    /// Waits until it ends by itself; see [`Process::wait`].
+    pub(crate) fn wait(self) -> (ExitStatus, String) {
+        self.process.wait()
+    }
 }

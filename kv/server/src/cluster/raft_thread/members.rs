@@ -10,7 +10,8 @@ use raftstore::PeerChange;
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::{Pending, RaftThread, refusal};
+use super::route::refusal;
+use super::{Pending, RaftThread};
 use crate::store::StoreError;
 
 /// A learner that lacks no more entries than this may vote.
@@ -46,7 +47,8 @@ impl RaftThread {
             Ok(Plan::Propose(peer, remove)) => {
                 let Some(known) = self.parts.node.store.region(region) else { return };
                 let change = PeerChange { epoch: known.epoch, peer, remove };
-                let tag = self.tag(Pending::Change { store: peer.store, answer });
+                let tag = self.next_number();
+                self.pending.insert(tag, Pending::Change { store: peer.store, answer });
                 self.parts.node.store.change_peer(tag, region, change, DEADLINE_TICKS);
             }
         }
