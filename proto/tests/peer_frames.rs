@@ -14,7 +14,17 @@ fn hello() -> impl Strategy<Value = PeerHello> {
     (any::<[u64; 4]>(), ".{0,20}", any::<bool>()).prop_map(
         |([cluster_id, from, to, disk], text, b)| {
             let (agent, native, address) = (text.clone(), text.clone(), text);
-            PeerHello { cluster_id, from, to, agent, native, address, disk, snapshots: b, layout: to }
+            PeerHello {
+                cluster_id,
+                from,
+                to,
+                agent,
+                native,
+                address,
+                disk,
+                snapshots: b,
+                layout: to,
+            }
         },
     )
 }
