@@ -48,7 +48,7 @@ use crate::config::{Config, Sync};
 use crate::halt::Halt;
 use crate::peer::{Deliver, Disks, Incoming, Payload, Peers, PeersOptions};
 use crate::pool::ThreadPool;
-use crate::store::{Back, Reader, StoreError, Submission};
+use crate::store::{Admission, Back, Limits, Reader, StoreError, Submission};
 use inbox::{Event, Inbox, decode};
 use raft_thread::{MemberChange, Parts, RaftThread};
 pub(crate) use request::each;
@@ -108,7 +108,7 @@ impl Cluster {
         let mut options = peers_options(config, native, disks);
         options.layout = open::layout_of(&node.store);
         let native = options.native.clone();
-        let peers = Arc::new(Peers::start(listener, options, deliver(&inbox))?);
+        let peers = Arc::new(Peers::start(listener, options, deliver(config, &inbox))?);
         let (tasks, tasks_out) = crossbeam_channel::unbounded();
         let (tick, log) = (config.raft_tick.0, wal.reader());
         let parts = Parts {
@@ -253,13 +253,20 @@ fn peers_options(config: &Config, native: Option<SocketAddr>, disks: Disks) -> P
     options
 }
 
-/// Takes what other stores send.
-fn deliver(inbox: &Arc<Inbox>) -> Deliver {
+/// Takes what other stores send. What they ask has as much room as our own clients have.
+fn deliver(config: &Config, inbox: &Arc<Inbox>) -> Deliver {
     let inbox = Arc::clone(inbox);
+    let (requests_max, bytes_max) = (config.max_inflight, config.max_pending_writes.bytes());
+    let admission = Admission::new(Limits { requests_max, bytes_max });
     Arc::new(move |incoming| match incoming {
         Incoming::Messages { messages, .. } => inbox.push_messages(decode(&messages)),
         Incoming::Ask { timeout, body, replier, .. } => match forward::decode_question(&body) {
-            Some(question) => inbox.push(Event::Ask { timeout, question, replier }),
+            Some(question) => match admission.enter(1, body.len()) {
+                Ok(permit) => {
+                    inbox.push(Event::Ask { timeout, question, by: (replier, permit) });
+                }
+                Err(_) => replier.answer(forward::encode_reply(&forward::Reply::Busy)),
+            },
             // Dropping the replier answers.
             None => log::warn!("a question of another store cannot be read"),
         },

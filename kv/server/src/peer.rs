@@ -92,7 +92,7 @@ pub struct PeersOptions {
     pub layout: u64,
     /// The largest frame that is sent or taken, in bytes.
     pub frame_bytes_max: usize,
-    /// The most bytes of messages that wait for one store; one message may go beyond.
+    /// The most bytes of messages that wait for one store, and of asks; one may go beyond.
     pub lane_bytes_max: usize,
     /// The most asks in flight to one store, and from one.
     pub asks_max: usize,

@@ -69,8 +69,8 @@ enum Command {
     RaftLog {
         /// The region
         region: u64,
-        /// How many entries
-        #[arg(long, default_value_t = 10, value_name = "COUNT")]
+        /// How many entries, at most 10000; fewer where they are large
+        #[arg(long, default_value_t = 10, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
 }

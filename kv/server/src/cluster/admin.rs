@@ -8,6 +8,9 @@ use super::raft_thread::MemberChange;
 use super::{Cluster, region_json};
 use crate::store::StoreError;
 
+/// The most entries in one answer.
+const ENTRIES_MAX: u32 = 10_000;
+
 /// The most bytes of entries that are read for one answer.
 const ENTRIES_BYTES_MAX: u64 = 4 << 20;
 
@@ -73,11 +76,20 @@ impl Cluster {
             return Err(StoreError::Refused(format!("region {region} has no log on this store")));
         };
         let first = self.log.first_index(group).unwrap_or(last);
-        let from = first.max((last + 1).saturating_sub(limit.into()));
-        let entries = self
-            .log
-            .fetch(group, from..last + 1, ENTRIES_BYTES_MAX)
-            .map_err(|error| StoreError::Refused(format!("the log cannot be read: {error}")))?;
+        let end = last + 1;
+        let mut from = first.max(end.saturating_sub(limit.clamp(1, ENTRIES_MAX).into()));
+        let entries = loop {
+            let entries = self
+                .log
+                .fetch(group, from..end, ENTRIES_BYTES_MAX)
+                .map_err(|error| StoreError::Refused(format!("the log cannot be read: {error}")))?;
+            let asked = end - from;
+            if asked <= 1 || entries.len() as u64 == asked {
+                break entries;
+            }
+            // Fewer of the newest, rather than as many of older ones.
+            from = end - asked / 2;
+        };
         let entry = |entry: &raftstore::LogEntry| {
             let entry = &entry.0;
             let kind = match &entry.payload {

@@ -26,6 +26,8 @@ pub(super) enum Reply {
     /// From these applied indexes on, one a region; none: this store does not lead it, or not as
     /// the asking one knows it.
     Readable(Vec<Option<u64>>),
+    /// Nothing was done: too much is in flight.
+    Busy,
     /// What each write came to.
     Writes(Vec<Verdict>),
 }

@@ -1,7 +1,8 @@
 //! What the raft thread hears of: one closed set of events, in the order in which they came.
 //!
-//! Requests are bounded by the store's admission, tasks and writes by what the raft store gives out,
-//! messages of other stores here: beyond the limit they are dropped, since raft sends them again.
+//! Requests are bounded by the store's admission, what other stores ask by one of its own, which tells
+//! them that this store is busy; tasks and writes by what the raft store gives out; messages of other
+//! stores here: beyond the limit they are dropped, since raft sends them again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -19,7 +20,7 @@ use super::raft_thread::{Barriers, ChangeAnswer, MemberChange};
 use super::request::Write;
 use super::status::Inspection;
 use crate::peer::{AskError, Replier};
-use crate::store::{Back, Reader};
+use crate::store::{Back, Permit, Reader};
 
 /// The most bytes of messages from other stores that wait; more are dropped.
 const MESSAGE_BYTES_MAX: usize = 128 << 20;
@@ -32,8 +33,8 @@ pub(super) enum Event {
     Readers { readers: Vec<Reader>, deadline: Instant, back: mpsc::UnboundedSender<Back> },
     /// Messages of other stores.
     Messages(Vec<PeerMessage>),
-    /// Another store asks.
-    Ask { timeout: Duration, question: Question, replier: Replier },
+    /// Another store asks; with the room that this takes.
+    Ask { timeout: Duration, question: Question, by: (Replier, Permit) },
     /// Writes that were forwarded have an answer, or none.
     Forwarded { writes: Vec<(RegionId, Write)>, result: Result<Bytes, AskError> },
     /// The leader's answer to readers, or none.

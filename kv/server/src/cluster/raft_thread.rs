@@ -166,7 +166,7 @@ impl RaftThread {
             Event::Messages(messages) => {
                 messages.into_iter().for_each(|message| self.parts.node.store.step(message));
             }
-            Event::Ask { timeout, question, replier } => self.asked(timeout, question, replier),
+            Event::Ask { timeout, question, by } => self.asked(timeout, question, by),
             Event::Forwarded { writes, result } => self.forwarded(writes, result),
             Event::Confirmed { barriers, result } => self.confirmed(barriers, result),
             Event::Persisted { number, bytes } => {

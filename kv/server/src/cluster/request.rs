@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 
 use super::forward::{Reply, Verdict, encode_reply};
 use crate::peer::Replier;
-use crate::store::{Admitted, Answer, Back, Outcome, Reply as LocalReply, StoreError};
+use crate::store::{Admitted, Answer, Back, Outcome, Permit, Reply as LocalReply, StoreError};
 
 /// A chunk of commands to be replicated.
 pub(super) struct Write {
@@ -134,17 +134,17 @@ impl<W, T> Gathered<W, T> {
     }
 }
 
-/// An ask of another store whose writes are being carried out.
-pub(super) type AskedWrites = Gathered<Replier, Verdict>;
+/// An ask of another store whose writes are being carried out, and the room that it takes.
+pub(super) type AskedWrites = Gathered<(Replier, Permit), Verdict>;
 
 /// An ask of another store from when on regions may be read there.
-pub(super) type AskedReads = Gathered<Replier, Option<u64>>;
+pub(super) type AskedReads = Gathered<(Replier, Permit), Option<u64>>;
 
 impl AskedWrites {
     /// Sends all verdicts.
     pub(super) fn answer(self) {
         let lost = || Verdict::Undetermined("it was lost".to_owned());
-        let (replier, verdicts) = self.take(lost);
+        let ((replier, _permit), verdicts) = self.take(lost);
         replier.answer(encode_reply(&Reply::Writes(verdicts)));
     }
 }
@@ -152,7 +152,7 @@ impl AskedWrites {
 impl AskedReads {
     /// Sends all indexes.
     pub(super) fn answer(self) {
-        let (replier, indexes) = self.take(|| None);
+        let ((replier, _permit), indexes) = self.take(|| None);
         replier.answer(encode_reply(&Reply::Readable(indexes)));
     }
 }

@@ -21,7 +21,7 @@ pub enum AskError {
     /// The other store has not seen it.
     #[error("the store cannot be reached")]
     Unsent,
-    /// Too many asks are in flight; the other store has not seen it.
+    /// Too many asks are in flight, or too many bytes of them; the other store has not seen it.
     #[error("too many requests wait for the store")]
     Busy,
     /// The other store may have seen it, and may do what was asked.
@@ -45,6 +45,8 @@ struct State<M> {
     /// Bytes of `messages`.
     bytes: usize,
     asks: VecDeque<Ask>,
+    /// Bytes of `asks`.
+    ask_bytes: usize,
     /// Asks without an answer yet, by id; those in `asks` too.
     waiting: BTreeMap<u64, Waiting>,
     next_id: u64,
@@ -88,6 +90,7 @@ impl<M: Payload> Lane<M> {
                 messages: VecDeque::new(),
                 bytes: 0,
                 asks: VecDeque::new(),
+                ask_bytes: 0,
                 waiting: BTreeMap::new(),
                 next_id: 1,
                 native: None,
@@ -131,7 +134,7 @@ impl<M: Payload> Lane<M> {
         let mut state = self.state.lock();
         let refusal = if !state.connected {
             Some(AskError::Unsent)
-        } else if state.waiting.len() >= self.asks_max {
+        } else if state.waiting.len() >= self.asks_max || state.ask_bytes >= self.bytes_max {
             Some(AskError::Busy)
         } else {
             None
@@ -145,6 +148,7 @@ impl<M: Payload> Lane<M> {
         state.next_id += 1;
         let deadline = Instant::now() + timeout;
         state.waiting.insert(id, Waiting { done, deadline, sent: false });
+        state.ask_bytes += body.len();
         state.asks.push_back(Ask { id, timeout, body });
         drop(state);
         self.filled.notify_one();
@@ -173,6 +177,7 @@ impl<M: Payload> Lane<M> {
         }
         state.bytes = if state.messages.is_empty() { 0 } else { state.bytes - bytes };
         let asks: Vec<Ask> = state.asks.drain(..).collect();
+        state.ask_bytes = 0;
         for ask in &asks {
             if let Some(waiting) = state.waiting.get_mut(&ask.id) {
                 waiting.sent = true;
@@ -218,6 +223,7 @@ impl<M: Payload> Lane<M> {
             state.connected = false;
             state.bytes = 0;
             state.asks.clear();
+            state.ask_bytes = 0;
             let dropped = std::mem::take(&mut state.messages);
             (std::mem::take(&mut state.waiting).into_values().collect(), dropped.len())
         };
@@ -305,5 +311,26 @@ mod tests {
             Err(AskError::Lost),
         ];
         assert_eq!(*answers.lock(), expected);
+    }
+
+    #[test]
+    fn asks_that_wait_to_be_sent_are_bounded_in_bytes() {
+        let mut options = PeersOptions::new(1, 1, BTreeMap::new());
+        options.lane_bytes_max = 10;
+        let (lane, refused) = (Lane::<Bytes>::new(&options, Arc::default()), Arc::default());
+        lane.open(String::new());
+        let ask = |bytes| {
+            let refused: Arc<Mutex<Vec<AskError>>> = Arc::clone(&refused);
+            let done = Box::new(move |it: Result<Bytes, AskError>| refused.lock().extend(it.err()));
+            lane.ask(message(bytes), Duration::from_secs(3600), done);
+        };
+        ask(8);
+        ask(8);
+        assert_eq!(*refused.lock(), [], "one may go beyond");
+        ask(1);
+        assert_eq!(*refused.lock(), [AskError::Busy]);
+        assert_eq!(lane.take_now().asks.len(), 2);
+        ask(1);
+        assert_eq!(*refused.lock(), [AskError::Busy], "there is room again");
     }
 }

@@ -19,7 +19,7 @@ use crate::cluster::request::{
     AskedReads, AskedWrites, Barrier, BarrierTo, Gathered, Joint, Write, WriteTo, left,
 };
 use crate::peer::{AskError, Replier};
-use crate::store::{Admitted, Back, Outcome, Reader, StoreError};
+use crate::store::{Admitted, Back, Outcome, Permit, Reader, StoreError};
 
 /// Barriers by their region.
 pub(in crate::cluster) type Barriers = BTreeMap<RegionId, Vec<Barrier>>;
@@ -268,8 +268,16 @@ impl RaftThread {
                     }
                 }
             }
-            Err(AskError::Unsent | AskError::Busy) => {
+            Err(AskError::Unsent) => {
                 writes.into_iter().for_each(|(region, write)| self.park(region, write));
+            }
+            Err(AskError::Busy) => {
+                let reason = "too much waits for the leader, try again";
+                self.finish_busy(writes, reason);
+            }
+            Ok(Some(Reply::Busy)) => {
+                let reason = "too many writes of other stores wait at the leader, try again";
+                self.finish_busy(writes, reason);
             }
             _ => {
                 for (_, write) in writes {
@@ -281,6 +289,12 @@ impl RaftThread {
                     self.finish(write, outcome);
                 }
             }
+        }
+    }
+
+    fn finish_busy(&mut self, writes: Vec<(RegionId, Write)>, reason: &str) {
+        for (_, write) in writes {
+            self.finish(write, Err(StoreError::Busy(reason.to_owned())));
         }
     }
 
@@ -319,11 +333,11 @@ impl RaftThread {
     }
 
     /// Takes a question of another store.
-    pub(super) fn asked(&mut self, timeout: Duration, question: Question, replier: Replier) {
+    pub(super) fn asked(&mut self, timeout: Duration, question: Question, by: (Replier, Permit)) {
         let (deadline, ask) = (Instant::now() + timeout, self.next_number());
         match question {
             Question::Readable(regions) => {
-                let asked = AskedReads::new(replier, regions.len());
+                let asked = AskedReads::new(by, regions.len());
                 if regions.is_empty() {
                     return asked.answer();
                 }
@@ -335,7 +349,7 @@ impl RaftThread {
                 }
             }
             Question::Writes(parts) => {
-                let asked = AskedWrites::new(replier, parts.len());
+                let asked = AskedWrites::new(by, parts.len());
                 if parts.is_empty() {
                     return asked.answer();
                 }
