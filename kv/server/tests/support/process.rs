@@ -44,10 +44,26 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Sends a signal by name.
+    /// Sends a signal by name. After one that stops the program, all its threads stand still: each
+    /// goes on until it is scheduled the next time, which takes a while on a busy machine.
     pub(crate) fn signal(&self, signal: &str) {
         let id = self.id().to_string();
         assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        while signal == "STOP" && !self.is_stopped() {
+            thread::yield_now();
+        }
+    }
+
+    /// Whether all threads stand still, where the system says so.
+    fn is_stopped(&self) -> bool {
+        let Ok(threads) = std::fs::read_dir(format!("/proc/{}/task", self.id())) else {
+            return true;
+        };
+        let state = |thread: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(thread.ok()?.path().join("stat")).ok()?;
+            stat.rsplit_once(')')?.1.trim_start().chars().next()
+        };
+        threads.map(state).all(|state| matches!(state, None | Some('T')))
     }
 
     /// Sends a signal by name, and waits until it ends. Gives how, and what it said to stderr, if
