@@ -69,7 +69,10 @@ pub(crate) async fn serve(
                 }
             }
         }
-        while let Ok((tag, outcome)) = finished.try_recv() {
+        // What is too much for one write waits: answers that are done take no second copy here.
+        while output.len() < FLUSH_BYTES
+            && let Ok((tag, outcome)) = finished.try_recv()
+        {
             land(&mut flight, tag, outcome, frame_bytes_max, &mut output);
         }
         if !output.is_empty() {
