@@ -45,6 +45,7 @@ measure() {
 # Starts a cluster, and waits until each region has a leader.
 start() {
     keys=$(awk -v n="$regions" 'BEGIN { for (i = 1; i < n; i++) printf "%skey:%012d", (i > 1 ? "," : ""), i * 100000 / n }')
+    : >"$work/ready"
     "$BIN/tinykv" cluster start --nodes "$nodes" --path "$work/data" -- --log-level warn --split-keys "$keys" >"$work/ready" &
     launcher=$!
     until grep -q '^ready' "$work/ready"; do kill -0 $launcher; done
