@@ -11,7 +11,7 @@ WITH_ROCKSDB = { test -n "$$LIBCLANG_PATH" || ldconfig -p | grep -q libclang || 
   dir=$$(kv/engine/native/rocksdb.sh) && ROCKSDB_STATIC=1 ROCKSDB_LIB_DIR="$$dir"
 
 .DEFAULT_GOAL := help
-.PHONY: help run cluster test bench bench-cost bench-full bench-limit bench-micro bench-pools bench-raft bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
+.PHONY: help run cluster test bench bench-cost bench-full bench-limit bench-micro bench-pools bench-raft bench-syncs bench-wal sim-raft test-rocksdb check fix fmt-check clippy docs-check tidy
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +64,9 @@ bench-limit: ## what each backend does when its keys no longer fit in memory (AR
 
 bench-micro: ## single calls, as criterion measures them (ARGS="-- 'get hit'" and the like)
 	$(WITH_ROCKSDB) $(CARGO) bench --package tinykv-engine --bench engine --package tinykv-bench --bench backends $(ARGS)
+
+bench-syncs: ## count what each backend syncs while it writes, by strace
+	$(WITH_ROCKSDB) $(CARGO) run --release --package tinykv-bench -- syncs $(ARGS)
 
 bench-pools: ## one server thread against several, and the pools of threads for reads (RUNS=9 SIZE=1024 and the like)
 	$(CARGO) build --release --package tinykv-server --package tinykv-client
@@ -138,7 +141,7 @@ $(INTEROP_NODE)/redis:
 	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
 
 # What takes long. CI runs short forms.
-.PHONY: mutants book course-docs fuzz
+.PHONY: mutants mutants-rocksdb book course-docs fuzz
 
 KILLS ?= 100
 
@@ -176,6 +179,9 @@ bench-cluster: ## compare a cluster of three with etcd (RUNS=5 CLIENTS='1 64 256
 	$(CARGO) build --release --package tinykv-server --package tinykv-client
 	$(CARGO) build --release --manifest-path kv/server/bench/cluster/Cargo.toml --target-dir target/cluster-bench
 	kv/server/bench/etcd.sh
+
+mutants-rocksdb: ## the same for the code that needs RocksDB, and for the bench
+	$(WITH_ROCKSDB) TEST_ENGINE=rocksdb $(CARGO) course mutants --with rocksdb $(ARGS)
 
 mutants: ## switch on each known bug, and demand that a test fails (ARGS='-p tinykv-engine' and the like)
 	$(CARGO) course mutants $(ARGS)

@@ -40,9 +40,32 @@ pub enum Matters {
     Always,
     /// In those of writes that are synced: at `per-write` and `per-batch`.
     Synced,
-    /// In those of writes that nobody waits for: at `interval` and `none`.
-    Unsynced,
+    /// In those of writes at the level `interval`.
+    Interval,
+    /// In those of writes at the level `none`.
+    Never,
+    /// In those of writes, at any level.
+    Writes,
+    /// In those of space.
+    Space,
 }
+
+impl Matters {
+    /// Whether it does where this is asked, at this level if writes are.
+    fn here(self, question: &str, level: Option<Level>) -> bool {
+        match self {
+            Matters::Always => true,
+            Matters::Synced => matches!(level, Some(Level::PerWrite | Level::PerBatch)),
+            Matters::Interval => level == Some(Level::Interval),
+            Matters::Never => level == Some(Level::None),
+            Matters::Writes => level.is_some(),
+            Matters::Space => question == SPACE,
+        }
+    }
+}
+
+/// The question about space.
+pub const SPACE: &str = "space amplification";
 
 /// Something that a backend cannot promise of what the others do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,21 +77,14 @@ pub struct Caveat {
 }
 
 impl Caveat {
-    /// One that always matters.
-    const fn always(text: &'static str) -> Caveat {
-        Caveat { matters: Matters::Always, text }
-    }
-
-    /// One of synced writes.
-    const fn synced(text: &'static str) -> Caveat {
-        Caveat { matters: Matters::Synced, text }
-    }
-
-    /// One of writes that nobody waits for.
-    const fn unsynced(text: &'static str) -> Caveat {
-        Caveat { matters: Matters::Unsynced, text }
+    const fn new(matters: Matters, text: &'static str) -> Caveat {
+        Caveat { matters, text }
     }
 }
+
+/// What those cannot promise whose thread syncs twice a second what waits in the process.
+const HALF_A_SECOND: &str =
+    "writes wait in the process: a kill loses those of the last half second";
 
 /// One storage backend.
 #[derive(Clone, Copy, Debug)]
@@ -86,14 +102,15 @@ pub struct Backend {
 }
 
 impl Backend {
-    /// What it cannot promise that matters in a comparison at a level; none is one of reads.
-    pub fn caveats_at(&self, level: Option<Level>) -> impl Iterator<Item = &'static str> + use<> {
-        let here = level.map(|level| match level {
-            Level::PerWrite | Level::PerBatch => Matters::Synced,
-            Level::Interval | Level::None => Matters::Unsynced,
-        });
-        let matters = move |it: &&Caveat| it.matters == Matters::Always || Some(it.matters) == here;
-        self.caveats.iter().filter(matters).map(|caveat| caveat.text)
+    /// What it cannot promise that matters where a question is asked at a level; none is one of
+    /// reads.
+    pub fn caveats_at(
+        &self,
+        question: &str,
+        level: Option<Level>,
+    ) -> impl Iterator<Item = &'static str> + use<> {
+        let here = self.caveats.iter().filter(|caveat| caveat.matters.here(question, level));
+        here.map(|caveat| caveat.text).collect::<Vec<_>>().into_iter()
     }
 }
 

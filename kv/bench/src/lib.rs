@@ -13,3 +13,5 @@ pub mod report;
 pub mod run;
 pub mod scale;
 pub mod script;
+pub mod syncs;
+mod wrong;

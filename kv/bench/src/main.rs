@@ -10,7 +10,7 @@ use tinykv_bench::backend::{self, Backend};
 use tinykv_bench::level::Level;
 use tinykv_bench::scale::Scale;
 use tinykv_bench::script::{Bench, Make, Script};
-use tinykv_bench::{limit, report, run};
+use tinykv_bench::{limit, report, run, syncs};
 
 #[derive(Debug, Parser)]
 #[command(version, about = "Compares storage backends under equal durability")]
@@ -33,6 +33,8 @@ enum Command {
     },
     /// Sets keys under a limit of memory, until they no longer fit.
     Limit(limit::Options),
+    /// Counts what each backend syncs while it writes, by strace.
+    Syncs(syncs::Options),
     /// Lists the backends, and what each cannot promise.
     List,
     /// Runs one script on one store, and prints what it found as JSON (used by `run`).
@@ -47,6 +49,9 @@ enum Command {
         #[arg(long)]
         seed: u64,
     },
+    /// Writes to one store under strace (used by `syncs`).
+    #[command(hide = true)]
+    Traced(syncs::Traced),
     /// One store under a limit of memory (used by `limit`).
     #[command(hide = true)]
     Limited {
@@ -95,6 +100,8 @@ fn main() -> Result<()> {
             report::write(&serde_json::from_str(&text)?, &out)
         }
         Command::Limit(options) => limit::run(&options),
+        Command::Syncs(options) => syncs::run(&options),
+        Command::Traced(traced) => traced.run(),
         Command::Limited { limited, action } if action == "open" => limited.open_and_read(),
         Command::Limited { limited, .. } => limited.set(),
         Command::List => {

@@ -11,6 +11,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
+use mutant::mutant;
+
 use crate::backend;
 use crate::level::Level;
 use crate::measurement::{Latency, Measurement, Unit};
@@ -89,7 +91,8 @@ impl Group {
 
     /// What a backend cannot promise that matters here.
     fn caveats(&self, name: &str) -> Vec<&'static str> {
-        backend::named(name).map_or_else(Vec::new, |it| it.caveats_at(self.level).collect())
+        backend::named(name)
+            .map_or_else(Vec::new, |it| it.caveats_at(&self.question, self.level).collect())
     }
 
     fn cell(&self, variant: &str, backend: &'static str) -> Option<Cell> {
@@ -107,7 +110,7 @@ fn groups(results: &Results) -> Vec<Group> {
         };
         let place = groups.iter().position(|group| {
             group.question == found.question
-                && group.level == found.level
+                && (group.level == found.level || mutant!("bench-levels-mixed"))
                 && group.value_bytes == found.value_bytes
         });
         let place = place.unwrap_or_else(|| {
@@ -204,6 +207,17 @@ pub fn write(results: &Results, out: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A whole number with its thousands apart.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let (first, rest) = digits.split_at((digits.len() - 1) % 3 + 1);
+    let rest: String = rest
+        .char_indices()
+        .flat_map(|(at, digit)| (at % 3 == 0).then_some(',').into_iter().chain([digit]))
+        .collect();
+    format!("{first}{rest}")
+}
+
 /// A figure as a person reads it.
 fn human(figure: f64, unit: Unit) -> String {
     match unit {
@@ -216,6 +230,6 @@ fn human(figure: f64, unit: Unit) -> String {
         Unit::Micros => format!("{figure:.1} us"),
         Unit::Bytes => format!("{:.0} MiB", figure / f64::from(1 << 20)),
         Unit::Times => format!("{figure:.2} x"),
-        Unit::Count => format!("{figure:.0}"),
+        Unit::Count => grouped(figure as u64),
     }
 }

@@ -29,6 +29,7 @@ use crate::keys;
 use crate::level::Level;
 use crate::measurement::{Latency, Measurement, Unit};
 use crate::scale::Scale;
+use crate::wrong::behind_wrong_answers;
 
 /// The scripts, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, ValueEnum, Serialize, Deserialize)]
@@ -143,8 +144,9 @@ impl Bench {
 
     fn open_with(&self, cache_bytes: usize) -> Result<Arc<dyn Engine>> {
         let settings = Settings { level: self.level, cache_bytes };
-        (self.backend.open)(&self.path, settings)
-            .with_context(|| format!("cannot open {}", self.backend.name))
+        let engine = (self.backend.open)(&self.path, settings)
+            .with_context(|| format!("cannot open {}", self.backend.name))?;
+        Ok(behind_wrong_answers(engine))
     }
 
     /// Keys of a fill: fewer where each write waits for the disk.

@@ -7,12 +7,18 @@ use engine::Engine;
 use engine::bitcask::{self, Options};
 use wal::RealFs;
 
-use super::{Backend, Caveat, Settings};
+use super::{Backend, Caveat, Matters, Settings};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "bitcask",
     family: "hash log",
-    caveats: &[Caveat::always("all keys are kept in memory")],
+    caveats: &[
+        Caveat::new(Matters::Always, "all keys are kept in memory"),
+        Caveat::new(
+            Matters::Space,
+            "up to 16 MiB of it are reserved for the next writes, and empty",
+        ),
+    ],
     persistent: true,
     open,
 };

@@ -16,12 +16,13 @@ use engine::{
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode, Readable};
 
 use super::periodic::Periodic;
-use super::{Backend, Caveat, Settings, bounds, other, without_range_deletes};
+use super::{Backend, Caveat, Matters, Settings, bounds, other, without_range_deletes};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "fjall",
     family: "LSM tree",
-    caveats: &[Caveat::always(
+    caveats: &[Caveat::new(
+        Matters::Always,
         "while batches commit, a later snapshot may be older than an earlier one",
     )],
     persistent: true,

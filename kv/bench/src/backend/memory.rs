@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use engine::{Engine, Memory};
 
-use super::{Backend, Caveat, Settings};
+use super::{Backend, Caveat, Matters, Settings};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "memory",
     family: "ordered map in memory",
-    caveats: &[Caveat::always("nothing survives the process, at any level")],
+    caveats: &[Caveat::new(Matters::Always, "nothing survives the process, at any level")],
     persistent: false,
     open,
 };

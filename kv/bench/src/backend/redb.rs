@@ -16,14 +16,21 @@ use engine::{
 use redb::{Database, ReadOnlyTable, ReadableDatabase, ReadableTableMetadata, TableDefinition};
 
 use super::periodic::Periodic;
-use super::{Backend, Caveat, Settings, bounds, other};
+use super::{Backend, Caveat, HALF_A_SECOND, Matters, Settings, bounds, other};
 
 pub(super) const BACKEND: Backend = Backend {
     name: "redb",
     family: "B-tree",
     caveats: &[
-        Caveat::always("one write transaction at a time: concurrent writers do not share a sync"),
-        Caveat::unsynced("writes wait in the process: a kill loses those of the last half second"),
+        Caveat::new(
+            Matters::Writes,
+            "one write transaction at a time: concurrent writers do not share a sync",
+        ),
+        Caveat::new(Matters::Interval, HALF_A_SECOND),
+        Caveat::new(
+            Matters::Never,
+            "writes wait in the process until one is synced: a kill loses all since the last sync",
+        ),
     ],
     persistent: true,
     open,

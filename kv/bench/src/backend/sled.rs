@@ -18,16 +18,22 @@ use engine::{
 use sled::transaction::{ConflictableTransactionError, Transactional};
 use sled::{Db, Tree};
 
-use super::{Backend, Caveat, Settings, bounds, other, without_range_deletes};
+use super::{
+    Backend, Caveat, HALF_A_SECOND, Matters, Settings, bounds, other, without_range_deletes,
+};
 use crate::level::Level;
 
 pub(super) const BACKEND: Backend = Backend {
     name: "sled",
     family: "B-link tree on a log",
     caveats: &[
-        Caveat::synced("its flush does not reach the disk; here a sync of its file follows"),
-        Caveat::always("no snapshots: a scan sees writes that come while it runs"),
-        Caveat::unsynced("writes wait in the process: a kill loses those of the last half second"),
+        Caveat::new(
+            Matters::Synced,
+            "its flush does not reach the disk; here a sync of its file follows",
+        ),
+        Caveat::new(Matters::Always, "no snapshots: a scan sees writes that come while it runs"),
+        Caveat::new(Matters::Interval, HALF_A_SECOND),
+        Caveat::new(Matters::Never, HALF_A_SECOND),
     ],
     persistent: true,
     open,

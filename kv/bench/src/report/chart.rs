@@ -34,7 +34,7 @@ pub(super) fn svg(group: &Group) -> String {
     let bars = group.cells.len() as f64;
     let notes_top = TOP + group.variants.len() as f64 * HEAD + bars * (BAR + GAP) + 14.0;
     let height = notes_top + notes.len() as f64 * NOTE + 10.0;
-    let longest = group.cells.values().map(|cell| cell.figure).fold(f64::MIN_POSITIVE, f64::max);
+    let longest = longest(group.cells.values().map(|cell| cell.figure).collect());
     let better = if group.unit.more_is_better() { "longer is better" } else { "shorter is better" };
     let mut out = format!(
         r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" font-family="sans-serif" font-size="13">
@@ -55,10 +55,12 @@ pub(super) fn svg(group: &Group) -> String {
         y += HEAD;
         for &name in &group.backends {
             let Some(cell) = group.cell(variant, name) else { continue };
-            let length = (cell.figure / longest * (WIDTH - LEFT - RIGHT)).max(1.0);
+            let room = WIDTH - LEFT - RIGHT;
+            let length = (cell.figure / longest * room).clamp(1.0, room);
+            let cut = if cell.figure > longest { gap(y) } else { String::new() };
             let _ = writeln!(
                 out,
-                r##"<text x="{}" y="{}" text-anchor="end">{name}{}</text><rect x="{LEFT}" y="{y}" width="{length:.1}" height="{BAR}" fill="{}"/><text x="{:.1}" y="{}">{}</text>"##,
+                r##"<text x="{}" y="{}" text-anchor="end">{name}{}</text><rect x="{LEFT}" y="{y}" width="{length:.1}" height="{BAR}" fill="{}"/>{cut}<text x="{:.1}" y="{}">{}</text>"##,
                 LEFT - 8.0,
                 y + 14.0,
                 marks(&notes, name),
@@ -82,6 +84,28 @@ pub(super) fn svg(group: &Group) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// The figure whose bar takes all the room: the largest, but for at most a third of them that are so
+/// far above the others that nothing could be seen of these.
+fn longest(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    let above_max = figures.len() / 3;
+    let last = (0..figures.len().saturating_sub(1))
+        .filter(|at| figures.len() - 1 - at <= above_max)
+        .find(|at| figures[*at] > 0.0 && figures[at + 1] > CUT_ABOVE * figures[*at]);
+    let last = last.unwrap_or(figures.len().saturating_sub(1));
+    figures.get(last).copied().unwrap_or(0.0).max(f64::MIN_POSITIVE)
+}
+
+/// Bars that are more than so many times as long as the next one are cut.
+const CUT_ABOVE: f64 = 3.0;
+
+/// The gap in a bar that is cut.
+fn gap(y: f64) -> String {
+    let x = WIDTH - RIGHT - 26.0;
+    let bottom = y + BAR;
+    format!(r##"<path d="M{x} {bottom} l8 -{BAR} h6 l-8 {BAR} z" fill="#ffffff"/>"##)
 }
 
 /// A note, and the backends that it is about.

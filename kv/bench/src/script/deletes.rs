@@ -4,6 +4,7 @@ use anyhow::{Result, ensure};
 use engine::{Batch, Cf, Direction, Range};
 
 use super::Bench;
+use crate::backend::SPACE;
 use crate::keys::{self, KEY_BYTES};
 use crate::measurement::{Recorder, Unit};
 use crate::process;
@@ -45,7 +46,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
         drop(engine);
         let live = (left * (KEY_BYTES + bench.value_bytes) as u64) as f64;
         let space = process::disk_bytes(&bench.path)? as f64 / live;
-        bench.figure("space amplification", "after deletes and a merge", level, space, Unit::Times);
+        bench.figure(SPACE, "after deletes and a merge", level, space, Unit::Times);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ use anyhow::Result;
 use engine::{Batch, Cf, Engine};
 
 use super::Bench;
+use crate::backend::SPACE;
 use crate::keys::{self, KEY_BYTES};
 use crate::level::Level;
 use crate::measurement::{Recorder, Unit};
@@ -49,12 +50,12 @@ pub(super) fn random(bench: &mut Bench) -> Result<()> {
         let written = (process::written_bytes() - before) as f64 / (2.0 * user_bytes);
         bench.figure("write amplification", "fill and overwrite", level, written, Unit::Times);
         let space = process::disk_bytes(&bench.path)? as f64 / user_bytes;
-        bench.figure("space amplification", "after overwriting", level, space, Unit::Times);
+        bench.figure(SPACE, "after overwriting", level, space, Unit::Times);
         let engine = bench.open()?;
         engine.merge()?;
         drop(engine);
         let space = process::disk_bytes(&bench.path)? as f64 / user_bytes;
-        bench.figure("space amplification", "after a merge", level, space, Unit::Times);
+        bench.figure(SPACE, "after a merge", level, space, Unit::Times);
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use engine::{Batch, Cf, Direction, Engine, Range};
 
 use super::Bench;
-use super::writers::{THREADS, on_threads};
+use super::writers::{THREADS, on_threads, threads_text};
 use crate::keys::{self, KEY_BYTES, Picker, Popularity};
 use crate::measurement::{Latency, Recorder};
 
@@ -24,7 +24,7 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
             let number = picker.pick();
             recorder.time(1, || bench.read(engine, number))
         })?;
-        bench.found("concurrent reads", &format!("{threads} threads"), None, done.finish());
+        bench.found("concurrent reads", &threads_text(threads), None, done.finish());
     }
     scans(bench, &*engine)?;
     for (name, popularity) in [("uniform", Popularity::Uniform), ("zipfian", Popularity::Zipfian)] {

@@ -22,10 +22,14 @@ pub(super) fn run(bench: &mut Bench) -> Result<()> {
             batch.put(Cf::Default, keys::key(number).to_vec(), bench.value(number, 2));
             Ok(recorder.time(1, || engine.write(batch, bench.level.durability()))?)
         })?;
-        let variant = format!("{threads} threads");
-        bench.found("concurrent writes", &variant, Some(bench.level), done.finish());
+        bench.found("concurrent writes", &threads_text(threads), Some(bench.level), done.finish());
     }
     Ok(())
+}
+
+/// A number of threads in words.
+pub(super) fn threads_text(threads: usize) -> String {
+    if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
 }
 
 /// Repeats a step on each of some threads for the scale's time, and adds up what they recorded.
