@@ -128,7 +128,7 @@ fn notes(group: &Group) -> Vec<Note> {
 /// The marks behind a backend's name: one for each of its notes.
 fn marks(notes: &[Note], name: &str) -> String {
     let own = notes.iter().enumerate().filter(|(_, note)| note.0.contains(&name));
-    own.map(|(place, _)| mark(place)).collect()
+    own.map(|(place, _)| mark(place).to_string()).collect::<Vec<_>>().join("\u{2009}")
 }
 
 /// A raised digit.
