@@ -44,7 +44,10 @@ impl Leader {
             .map(|id| {
                 let mut progress = Progress::new(id, last.next());
                 if id == state.id() {
-                    // All is durable: this node's vote was, and it was written after.
+                    // Perhaps not all of it is durable: the votes of others can be a majority without
+                    // this node's own, which waits for its disk. That does no harm, since only entries
+                    // of this term are committed by counting, and this node acknowledges the first of
+                    // them when it is durable, and with it all before it.
                     progress.matched = last;
                     progress.become_replicate();
                     progress.next = last.next();

@@ -10,8 +10,11 @@ pub(super) fn check(node: &Node<MemStorage>, all: &[Member]) -> Check {
         let (id, index) = (progress.id, progress.matched);
         let disk = &all[id.0 as usize - 1].disk.durable;
         let ours = node.entry_term(index);
-        // Who is in a later term may have followed another leader since.
-        if disk.hard_state().term > node.term() || disk.first_index() > index || ours.is_none() {
+        // Who is in a later term may have followed another leader since. And a leader's own entries of
+        // earlier terms may be on their way to its disk: it does not commit those by counting.
+        let own = id == node.id() && ours != Some(node.term());
+        let later = disk.hard_state().term > node.term();
+        if own || later || disk.first_index() > index || ours.is_none() {
             continue;
         }
         if disk.term(index).ok() != ours {
