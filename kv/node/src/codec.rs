@@ -19,6 +19,7 @@ pub(crate) enum Logged {
 
 const CHUNK: u8 = 0;
 const SWEEP: u8 = 1;
+const ATOMIC_CHUNK: u8 = 2;
 
 /// Writes a chunk.
 ///
@@ -26,6 +27,7 @@ const SWEEP: u8 = 1;
 /// +------+-------------------------------------------------------------------+
 /// | kind | kind 0, a chunk: for each command op u8, cf u8, then its fields   |
 /// | u8   | kind 1, a sweep: for each entry of the expiry family a byte string |
+/// |      | kind 2, an atomic chunk: as kind 0                                |
 /// +------+-------------------------------------------------------------------+
 ///  a byte string: length u32 BE, bytes        many: count u32 BE, each
 ///  an expiry: 0 never | 1 time u64 BE | 2 keep
@@ -36,7 +38,7 @@ const SWEEP: u8 = 1;
 pub fn encode_chunk(chunk: &Chunk) -> Bytes {
     let bytes: usize = chunk.commands.iter().map(|it| it.bytes() + 32).sum();
     let mut out = BytesMut::with_capacity(1 + bytes);
-    out.put_u8(CHUNK);
+    out.put_u8(if chunk.is_atomic { ATOMIC_CHUNK } else { CHUNK });
     for command in &chunk.commands {
         put_command(&mut out, command);
     }
@@ -66,12 +68,12 @@ pub(crate) fn encode_sweep(entries: &[Bytes]) -> Bytes {
 pub(crate) fn decode(logged: &Bytes) -> Option<Logged> {
     let mut rest = logged.clone();
     match rest.try_get_u8().ok()? {
-        CHUNK => {
+        kind @ (CHUNK | ATOMIC_CHUNK) => {
             let mut commands = Vec::new();
             while !rest.is_empty() {
                 commands.push(take_command(&mut rest)?);
             }
-            Some(Logged::Chunk(Chunk { commands }))
+            Some(Logged::Chunk(Chunk { commands, is_atomic: kind == ATOMIC_CHUNK }))
         }
         SWEEP => {
             let mut entries = Vec::new();
@@ -152,6 +154,24 @@ fn put_write(out: &mut BytesMut, write: &Write) {
             out.put_u8(u8::from(end.is_some()));
             put_bytes(out, end.as_deref().unwrap_or_default());
         }
+        change => put_change(out, change),
+    }
+}
+
+/// Writes what changes a value or what is known of it; [`put_write`] writes the rest.
+fn put_change(out: &mut BytesMut, write: &Write) {
+    let mut head = |op: u8, cf: Cf| {
+        out.put_u8(op);
+        out.put_u8(cf as u8);
+    };
+    match write {
+        Write::Put { .. }
+        | Write::PutMany { .. }
+        | Write::PutManyIfAbsent { .. }
+        | Write::PutIf { .. }
+        | Write::Delete { .. }
+        | Write::GetDelete { .. }
+        | Write::DeleteRange { .. } => unreachable!("put_write writes it"),
         Write::Add { cf, key, delta } => {
             head(23, *cf);
             put_bytes(out, key);
@@ -173,6 +193,29 @@ fn put_write(out: &mut BytesMut, write: &Write) {
             head(26, *cf);
             put_bytes(out, key);
             put_expiry(out, *expiry);
+        }
+        Write::AddFloat { cf, key, delta } => {
+            head(27, *cf);
+            put_bytes(out, key);
+            put_bytes(out, delta);
+        }
+        Write::SetRange { cf, key, offset, part } => {
+            head(28, *cf);
+            put_bytes(out, key);
+            out.put_u64(*offset);
+            put_bytes(out, part);
+        }
+        Write::SetBit { cf, key, offset, bit } => {
+            head(29, *cf);
+            put_bytes(out, key);
+            out.put_u64(*offset);
+            out.put_u8(u8::from(*bit));
+        }
+        Write::CopyKey { cf, from, to, replaces, moves } => {
+            head(30, *cf);
+            put_bytes(out, from);
+            put_bytes(out, to);
+            out.put_u8(u8::from(*replaces) | u8::from(*moves) << 1);
         }
     }
 }
@@ -221,6 +264,19 @@ fn take_write(op: u8, cf: Cf, rest: &mut Bytes) -> Option<Write> {
             Write::SetExpiry { cf, key, expiry, when: When { forever, expiring, later, earlier } }
         }
         26 => Write::GetSetExpiry { cf, key: take_bytes(rest)?, expiry: take_expiry(rest)? },
+        27 => Write::AddFloat { cf, key: take_bytes(rest)?, delta: take_bytes(rest)? },
+        28 => {
+            let (key, offset) = (take_bytes(rest)?, rest.try_get_u64().ok()?);
+            Write::SetRange { cf, key, offset, part: take_bytes(rest)? }
+        }
+        29 => {
+            let (key, offset) = (take_bytes(rest)?, rest.try_get_u64().ok()?);
+            Write::SetBit { cf, key, offset, bit: rest.try_get_u8().ok()? == 1 }
+        }
+        30 => {
+            let (from, to, bits) = (take_bytes(rest)?, take_bytes(rest)?, rest.try_get_u8().ok()?);
+            Write::CopyKey { cf, from, to, replaces: bits & 1 != 0, moves: bits & 2 != 0 }
+        }
         _ => return None,
     })
 }
@@ -341,21 +397,26 @@ mod tests {
             Write::Append { cf, key: key(), tail: value() }.into(),
             Write::SetExpiry { cf, key: key(), expiry, when }.into(),
             Write::GetSetExpiry { cf, key: key(), expiry }.into(),
+            Write::AddFloat { cf, key: key(), delta: value() }.into(),
+            Write::SetRange { cf, key: key(), offset: 5, part: value() }.into(),
+            Write::SetBit { cf, key: key(), offset: 1 << 40, bit: true }.into(),
+            Write::CopyKey { cf, from: key(), to: value(), replaces: false, moves: true }.into(),
         ]
     }
 
     #[test]
     fn what_is_written_is_read() {
-        let chunk = Chunk { commands: commands() };
-        let bytes = encode_chunk(&chunk);
-        assert_eq!(decode(&bytes), Some(Logged::Chunk(chunk)));
+        for is_atomic in [false, true] {
+            let chunk = Chunk { commands: commands(), is_atomic };
+            assert_eq!(decode(&encode_chunk(&chunk)), Some(Logged::Chunk(chunk)));
+        }
         let sweep = vec![Bytes::from_static(b"an entry"), Bytes::new()];
         assert_eq!(decode(&encode_sweep(&sweep)), Some(Logged::Sweep(sweep)));
     }
 
     #[test]
     fn no_cut_or_changed_bytes_panic() {
-        let bytes = encode_chunk(&Chunk { commands: commands() });
+        let bytes = encode_chunk(&Chunk::from(commands()));
         for len in 0..bytes.len() {
             let _ = decode(&bytes.slice(..len));
         }

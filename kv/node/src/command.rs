@@ -9,16 +9,20 @@ use engine::Cf;
 use crate::Time;
 
 /// Commands of one client, executed in order and durable together: after a crash either all their
-/// writes are there or none. Commands of other clients never run in between.
+/// writes are there or none. Commands of other clients never run in between. One that fails does
+/// not keep the others from being carried out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Chunk {
     /// The commands in order.
     pub commands: Vec<Command>,
+    /// Whether it is refused where its keys lie in several regions; otherwise each region carries
+    /// its part out by itself.
+    pub is_atomic: bool,
 }
 
 impl From<Vec<Command>> for Chunk {
     fn from(commands: Vec<Command>) -> Chunk {
-        Chunk { commands }
+        Chunk { commands, is_atomic: false }
     }
 }
 
@@ -149,6 +153,52 @@ pub enum Write {
         /// The bytes to add.
         tail: Bytes,
     },
+    /// Adds to a decimal fraction; an absent key counts as 0. Answered by `Value`: the sum.
+    AddFloat {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// What to add, as a decimal text: see [`is_float`](crate::is_float).
+        delta: Bytes,
+    },
+    /// Overwrites a part of a value; an absent key counts as empty, and zeros fill a gap. Answered
+    /// by `Count`: the new length. An empty part changes nothing.
+    SetRange {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// Where the part begins, in bytes.
+        offset: u64,
+        /// The part.
+        part: Bytes,
+    },
+    /// Sets a bit of a value; an absent key counts as empty, and zeros fill a gap. Answered by
+    /// `Integer`: what the bit was.
+    SetBit {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        key: Bytes,
+        /// Which bit: 0 is the highest of the first byte.
+        offset: u64,
+        /// What it shall be.
+        bit: bool,
+    },
+    /// Copies a key with its expiry to another one. Answered by `Changed`.
+    CopyKey {
+        /// The column family.
+        cf: Cf,
+        /// The key.
+        from: Bytes,
+        /// The other one.
+        to: Bytes,
+        /// Whether it may exist.
+        replaces: bool,
+        /// Whether the first is removed. Then it is an error if it is absent.
+        moves: bool,
+    },
     /// Changes when a key expires. Answered by `Changed`.
     SetExpiry {
         /// The column family.
@@ -258,8 +308,12 @@ impl Write {
                 start.len() + end.as_ref().map_or(0, Bytes::len)
             }
             Write::Append { key, tail, .. } => key.len() + tail.len(),
+            Write::AddFloat { key, delta, .. } => key.len() + delta.len(),
+            Write::SetRange { key, part, .. } => key.len() + part.len(),
+            Write::CopyKey { from, to, .. } => from.len() + to.len(),
             Write::GetDelete { key, .. }
             | Write::Add { key, .. }
+            | Write::SetBit { key, .. }
             | Write::SetExpiry { key, .. }
             | Write::GetSetExpiry { key, .. } => key.len(),
         }

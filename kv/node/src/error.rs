@@ -18,6 +18,15 @@ pub enum Failure {
     /// The sum does not fit 64 bits.
     #[error("increment or decrement would overflow")]
     Overflow,
+    /// The value, or what is to be added, is no decimal number.
+    #[error("value is not a valid float")]
+    NotFloat,
+    /// The sum is not finite.
+    #[error("increment would produce NaN or Infinity")]
+    NotFinite,
+    /// The key to be moved is absent.
+    #[error("no such key")]
+    NoSuchKey,
     /// The key is too long.
     #[error("the key has {bytes} bytes, at most {limit} are allowed")]
     KeyTooLong {

@@ -22,6 +22,8 @@
 
 mod codec;
 mod command;
+mod decimal;
+mod edit;
 mod error;
 pub mod format;
 mod integer;
@@ -40,6 +42,7 @@ mod write;
 
 pub use codec::{decode_chunk, encode_chunk};
 pub use command::{Chunk, Command, Condition, Expiry, Read, When, Write};
+pub use decimal::is_float;
 pub use error::{Failure, Result};
 pub use machine::RawMachine;
 pub use node::{Group, Node};

@@ -202,7 +202,10 @@ fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
             | Write::PutIf { key, .. }
             | Write::GetDelete { key, .. }
             | Write::Add { key, .. }
+            | Write::AddFloat { key, .. }
             | Write::Append { key, .. }
+            | Write::SetRange { key, .. }
+            | Write::SetBit { key, .. }
             | Write::SetExpiry { key, .. }
             | Write::GetSetExpiry { key, .. },
         ) => f(key),
@@ -211,6 +214,7 @@ fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
         Command::Write(Write::PutMany { pairs, .. } | Write::PutManyIfAbsent { pairs, .. }) => {
             pairs.iter().for_each(|(key, _)| f(key));
         }
+        Command::Write(Write::CopyKey { from, to, .. }) => [from, to].into_iter().for_each(f),
         Command::Write(Write::DeleteRange { .. }) => {}
     }
 }

@@ -55,6 +55,12 @@ impl Writer<'_> {
             Write::DeleteRange { cf, start, end } => self.delete_range(*cf, start, end.as_deref()),
             Write::Add { cf, key, delta } => self.add(*cf, key, *delta),
             Write::Append { cf, key, tail } => self.append(*cf, key, tail),
+            Write::AddFloat { cf, key, delta } => self.add_float(*cf, key, delta),
+            Write::SetRange { cf, key, offset, part } => self.set_range(*cf, key, *offset, part),
+            Write::SetBit { cf, key, offset, bit } => self.set_bit(*cf, key, *offset, *bit),
+            Write::CopyKey { cf, from, to, replaces, moves } => {
+                self.copy_key(*cf, (from, to), *replaces, *moves)
+            }
             Write::SetExpiry { cf, key, expiry, when } => self.set_expiry(*cf, key, *expiry, *when),
             Write::GetSetExpiry { cf, key, expiry } => {
                 let (key, before) = self.look(*cf, key)?;
@@ -68,7 +74,7 @@ impl Writer<'_> {
     }
 
     /// Reads a user's key, and gives the engine's key with it.
-    fn look(&self, cf: Cf, user_key: &[u8]) -> Result<(Bytes, Option<Value>)> {
+    pub(crate) fn look(&self, cf: Cf, user_key: &[u8]) -> Result<(Bytes, Option<Value>)> {
         let key = key_of(user_key)?;
         let value = decode_alive(self.overlay.get(cf, &key)?, self.now)?;
         Ok((key, value))
@@ -85,7 +91,7 @@ impl Writer<'_> {
 
     /// What is stored under an engine's key, expired or not; none also where it is no value of
     /// the raw API, which is then overwritten.
-    fn stored(&self, cf: Cf, key: &[u8]) -> Result<Option<Value>> {
+    pub(crate) fn stored(&self, cf: Cf, key: &[u8]) -> Result<Option<Value>> {
         let stored = self.overlay.get(cf, key)?;
         Ok(stored.and_then(|stored| crate::format::decode_value(&stored).ok()))
     }
@@ -226,13 +232,20 @@ impl Writer<'_> {
     }
 
     /// Changes the value of a key and not its expiry.
-    fn replace_data(&mut self, cf: Cf, key: Bytes, before: Option<&Value>, data: &[u8]) {
+    pub(crate) fn replace_data(&mut self, cf: Cf, key: Bytes, before: Option<&Value>, data: &[u8]) {
         self.replace(cf, key, before, data, Expiry::Keep);
     }
 
     /// Sets an engine's key, of which it is known what was stored, and keeps [`Cf::Expiry`] in
     /// step. A key whose expiry has passed is removed instead.
-    fn replace(&mut self, cf: Cf, key: Bytes, stored: Option<&Value>, data: &[u8], expiry: Expiry) {
+    pub(crate) fn replace(
+        &mut self,
+        cf: Cf,
+        key: Bytes,
+        stored: Option<&Value>,
+        data: &[u8],
+        expiry: Expiry,
+    ) {
         debug_assert!(RAW_CFS.contains(&cf), "the front doors take these column families only");
         let old = stored.and_then(|stored| stored.expiry);
         let new = match expiry {
@@ -261,7 +274,7 @@ impl Writer<'_> {
     }
 
     /// Removes an engine's key that exists, and its entry in [`Cf::Expiry`].
-    fn remove(&mut self, cf: Cf, key: Bytes, before: &Value) {
+    pub(crate) fn remove(&mut self, cf: Cf, key: Bytes, before: &Value) {
         if let Some(expiry) = before.expiry
             && !mutant!("expiry-entry-left")
         {
@@ -286,7 +299,7 @@ impl When {
 }
 
 /// Checks the length of a value.
-fn check_value(bytes: usize) -> Result<()> {
+pub(crate) fn check_value(bytes: usize) -> Result<()> {
     if bytes > VALUE_BYTES_MAX {
         return Err(Failure::ValueTooLong { bytes, limit: VALUE_BYTES_MAX });
     }

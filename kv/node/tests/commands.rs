@@ -127,6 +127,45 @@ fn numbers_are_checked() {
 }
 
 #[test]
+fn parts_of_values_are_changed() {
+    let mut store = Store::new();
+    let set_range = |offset, part| Write::SetRange { cf: CF, key: b("k"), offset, part: b(part) };
+    assert_eq!(store.run(set_range(1, "")), Response::Count(0));
+    assert_eq!(store.run(get("k")), Response::Value(None));
+    assert_eq!(store.run(set_range(2, "abc")), Response::Count(5));
+    assert_eq!(store.run(set_range(3, "x")), Response::Count(5));
+    assert_eq!(store.run(get("k")), value("\0\0axc"));
+    let far = store.run(set_range(u64::MAX, "x"));
+    assert!(matches!(far, Response::Failed(Failure::ValueTooLong { .. })), "{far:?}");
+    let set_bit = |offset, bit| Write::SetBit { cf: CF, key: b("bits"), offset, bit };
+    assert_eq!(store.run(set_bit(15, true)), Response::Integer(0));
+    assert_eq!(store.run(set_bit(15, false)), Response::Integer(1));
+    assert_eq!(store.run(get("bits")), value("\0\0"));
+}
+
+#[test]
+fn a_key_is_moved_and_copied_with_its_expiry() {
+    let mut store = Store::new();
+    let copy_key = |from: &str, to: &str, replaces, moves| Write::CopyKey {
+        cf: CF,
+        from: b(from),
+        to: b(to),
+        replaces,
+        moves,
+    };
+    assert_eq!(store.run(copy_key("a", "b", true, true)), Response::Failed(Failure::NoSuchKey));
+    assert_eq!(store.run(copy_key("a", "b", true, false)), Response::Changed(false));
+    store.run(put("a", "1"));
+    store.run(put("b", "2"));
+    assert_eq!(store.run(copy_key("a", "b", false, true)), Response::Changed(false));
+    assert_eq!(store.run(copy_key("a", "a", true, true)), Response::Changed(true));
+    assert_eq!(store.run(get("a")), value("1"));
+    assert_eq!(store.run(copy_key("a", "b", true, true)), Response::Changed(true));
+    assert_eq!(store.run(get("a")), Response::Value(None));
+    assert_eq!(store.run(get("b")), value("1"));
+}
+
+#[test]
 fn a_chunk_sees_its_own_writes_and_those_before_it() {
     let mut store = Store::new();
     store.run(put("a", "old"));

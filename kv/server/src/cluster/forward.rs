@@ -62,6 +62,9 @@ pub(super) enum Said {
     Until(u64),
     Pairs(Vec<(Bytes, Bytes)>),
     NotInteger,
+    NotFloat,
+    NotFinite,
+    NoSuchKey,
     Overflow,
     KeyTooLong { bytes: usize, limit: usize },
     ValueTooLong { bytes: usize, limit: usize },
@@ -84,6 +87,9 @@ impl From<Response> for Said {
             Response::Ttl(Ttl::Until(time)) => Said::Until(time.0),
             Response::Pairs(pairs) => Said::Pairs(pairs),
             Response::Failed(Failure::NotInteger) => Said::NotInteger,
+            Response::Failed(Failure::NotFloat) => Said::NotFloat,
+            Response::Failed(Failure::NotFinite) => Said::NotFinite,
+            Response::Failed(Failure::NoSuchKey) => Said::NoSuchKey,
             Response::Failed(Failure::Overflow) => Said::Overflow,
             Response::Failed(Failure::KeyTooLong { bytes, limit }) => {
                 Said::KeyTooLong { bytes, limit }
@@ -112,6 +118,9 @@ impl From<Said> for Response {
             Said::Until(time) => Response::Ttl(Ttl::Until(Time(time))),
             Said::Pairs(pairs) => Response::Pairs(pairs),
             Said::NotInteger => Response::Failed(Failure::NotInteger),
+            Said::NotFloat => Response::Failed(Failure::NotFloat),
+            Said::NotFinite => Response::Failed(Failure::NotFinite),
+            Said::NoSuchKey => Response::Failed(Failure::NoSuchKey),
             Said::Overflow => Response::Failed(Failure::Overflow),
             Said::KeyTooLong { bytes, limit } => {
                 Response::Failed(Failure::KeyTooLong { bytes, limit })

@@ -55,7 +55,7 @@ pub(super) fn chunk(op: &Op) -> Chunk {
             Some(Write::PutIf { cf, key, value, expiry, condition }.into())
         }
     };
-    Chunk { commands: command.into_iter().collect() }
+    command.into_iter().collect::<Vec<_>>().into()
 }
 
 /// What a client is told that asked for `op`.
