@@ -13,6 +13,7 @@
 //! commands follow redis 7.0.
 
 mod args;
+mod bits;
 mod client;
 mod command_info;
 mod connection;
@@ -27,6 +28,7 @@ mod session;
 mod set;
 mod strings;
 mod table;
+mod transaction;
 
 use std::io;
 use std::sync::Arc;

@@ -117,8 +117,13 @@ fn run(version: &str) {
         pair.step(&split("FLUSHDB"), Compare::Exactly);
         let mut random = Random::new(seed);
         for _ in 0..STEPS {
-            let (words, compare) = commands::any(&mut random);
-            pair.step(&words, compare);
+            let steps = match random.once_in(20) {
+                true => commands::transaction(&mut random),
+                false => vec![commands::any(&mut random)],
+            };
+            for (words, compare) in steps {
+                pair.step(&words, compare);
+            }
         }
         pair.step(&split("SCAN 0"), Compare::Scan);
         pair.finish();

@@ -114,6 +114,93 @@ fn numbers() {
 }
 
 #[test]
+fn fractions() {
+    dialogue(&[
+        ("INCRBYFLOAT f 1.5", "\"1.5\""),
+        ("INCRBYFLOAT f -1.6", "\"-0.1\""),
+        ("INCRBYFLOAT f 5.0e3", "\"4999.9\""),
+        ("INCRBYFLOAT f x", "(error) ERR value is not a valid float"),
+        ("INCRBYFLOAT f inf", "(error) ERR increment would produce NaN or Infinity"),
+        ("SET f x", "OK"),
+        ("INCRBYFLOAT f 1", "(error) ERR value is not a valid float"),
+    ]);
+}
+
+#[test]
+fn parts_of_values() {
+    dialogue(&[
+        ("SETRANGE a 2 xyz", "5"),
+        ("GET a", "\"\0\0xyz\""),
+        ("SETRANGE a 3 !", "5"),
+        ("GETRANGE a 2 -1", "\"x!z\""),
+        ("GETRANGE a -3 -2", "\"x!\""),
+        ("SUBSTR a 4 2", "\"\""),
+        ("GETRANGE nothing 0 -1", "\"\""),
+        ("SETRANGE a -1 x", "(error) ERR offset is out of range"),
+        ("SETBIT b 9 1", "0"),
+        ("SETBIT b 9 1", "1"),
+        ("GET b", "\"\0@\""),
+        ("GETBIT b 9", "1"),
+        ("GETBIT b 8", "0"),
+        ("GETBIT b 4294967295", "0"),
+        ("SETBIT b 4294967296 1", "(error) ERR bit offset is not an integer or out of range"),
+        ("SETBIT b 1 2", "(error) ERR bit is not an integer or out of range"),
+    ]);
+}
+
+#[test]
+fn names_of_keys() {
+    dialogue(&[
+        ("RENAME a b", "(error) ERR no such key"),
+        ("SET a 1 EX 100", "OK"),
+        ("RENAME a b", "OK"),
+        ("EXISTS a b", "1"),
+        ("TTL b", "100"),
+        ("SET c 2", "OK"),
+        ("RENAMENX b c", "0"),
+        ("COPY b c", "0"),
+        ("COPY b c REPLACE", "1"),
+        ("TTL c", "100"),
+        ("COPY c c", "(error) ERR source and destination objects are the same"),
+        ("RENAMENX c d", "1"),
+        ("TOUCH b c d", "2"),
+    ]);
+}
+
+#[test]
+fn commands_at_one_moment() {
+    dialogue(&[
+        ("EXEC", "(error) ERR EXEC without MULTI"),
+        ("DISCARD", "(error) ERR DISCARD without MULTI"),
+        ("MULTI", "OK"),
+        ("SET a 1", "QUEUED"),
+        ("INCR a", "QUEUED"),
+        ("PING", "QUEUED"),
+        ("INCR a x", "(error) ERR wrong number of arguments for 'incr' command"),
+        ("EXEC", "(error) EXECABORT Transaction discarded because of previous errors."),
+        ("GET a", "(nil)"),
+        ("MULTI", "OK"),
+        ("SET a x", "QUEUED"),
+        ("INCR a", "QUEUED"),
+        ("ECHO hi", "QUEUED"),
+        ("APPEND a y", "QUEUED"),
+        ("GET a", "QUEUED"),
+        ("MULTI", "(error) ERR MULTI calls can not be nested"),
+        ("EXEC", "[OK, (error) ERR value is not an integer or out of range, \"hi\", 2, \"xy\"]"),
+        ("MULTI", "OK"),
+        ("GET a", "QUEUED"),
+        ("EXEC", "[\"xy\"]"),
+        ("MULTI", "OK"),
+        ("EXEC", "[]"),
+        ("MULTI", "OK"),
+        ("KEYS *", "(error) ERR Command not allowed inside a transaction"),
+        ("SET a 2", "QUEUED"),
+        ("DISCARD", "OK"),
+        ("GET a", "\"xy\""),
+    ]);
+}
+
+#[test]
 fn times_to_live() {
     dialogue(&[
         ("TTL a", "-2"),

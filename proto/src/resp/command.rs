@@ -62,6 +62,18 @@ impl Command {
         self.spans.get(index).map(|span| self.data.slice(span.start as usize..span.end as usize))
     }
 
+    /// A copy that shares nothing with the read buffer, to be kept.
+    #[must_use]
+    pub fn detach(&self) -> Command {
+        Command { data: Bytes::copy_from_slice(&self.data), spans: self.spans.clone() }
+    }
+
+    /// The size of the request in bytes, as it came.
+    #[must_use]
+    pub fn bytes_len(&self) -> usize {
+        self.data.len()
+    }
+
     /// The arguments in order, the name first.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &[u8]> + '_ {
         self.spans.iter().map(|span| &self.data[span.start as usize..span.end as usize])

@@ -42,6 +42,7 @@ pub(super) fn quit(session: &mut Session<'_>, _: &Command, out: &mut Writer<'_>)
 
 pub(super) fn reset(session: &mut Session<'_>, _: &Command, out: &mut Writer<'_>) -> Answer {
     session.set_version(Version::V2);
+    session.transaction = None;
     session.connection.names.lock().name.clear();
     out.simple("RESET");
     Ok(Step::Replied)

@@ -118,6 +118,15 @@ fn keyspace(_: &Context, engine: &Stats, text: &mut String) {
     }
 }
 
+/// `TIME`: seconds since the epoch, and microseconds of the running one.
+pub(super) fn time(session: &mut Session<'_>, _: &Command, out: &mut Writer<'_>) -> Answer {
+    let ms = session.now.0;
+    out.array(2);
+    out.bulk((ms / 1000).to_string().as_bytes());
+    out.bulk((ms % 1000 * 1000).to_string().as_bytes());
+    Ok(Step::Replied)
+}
+
 /// `CONFIG GET pattern ...`
 pub(super) fn config(session: &mut Session<'_>, command: &Command, out: &mut Writer<'_>) -> Answer {
     if is(command, 1, "resetstat") && command.len() == 2 {

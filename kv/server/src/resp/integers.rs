@@ -1,4 +1,4 @@
-//! Commands on numbers.
+//! Commands on numbers, whole ones and fractions.
 
 use node::Write;
 use proto::resp::{Command, Writer};
@@ -8,6 +8,15 @@ use super::render::Render;
 use super::session::{Answer, Session};
 use super::strings::{CF, write};
 use super::table::Problem;
+
+/// `INCRBYFLOAT key fraction`
+pub(super) fn incrbyfloat(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    let delta = bytes(command, 2);
+    if !node::is_float(&delta) {
+        return Err(Problem::Text("ERR value is not a valid float"));
+    }
+    write(Write::AddFloat { cf: CF, key: bytes(command, 1), delta }, Render::Plain)
+}
 
 /// Adds to a number.
 fn add(command: &Command, delta: i64) -> Answer {

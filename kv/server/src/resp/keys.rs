@@ -5,7 +5,7 @@ use engine::Direction;
 use node::{Page, Read, Scan, Write};
 use proto::resp::{Command, Writer, parse_integer};
 
-use super::args::{NOT_INTEGER, SYNTAX, is, kept, rest};
+use super::args::{NOT_INTEGER, SYNTAX, bytes, is, kept, rest};
 use super::glob;
 use super::render::{Render, write_store_error};
 use super::session::{Answer, Session};
@@ -27,13 +27,60 @@ pub(super) fn exists(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>)
     read(Read::Exists { cf: CF, keys: rest(command, 1) }, Render::Plain)
 }
 
+pub(super) fn rename(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    copy_key(command, (true, true), Render::Ok)
+}
+
+pub(super) fn renamenx(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    copy_key(command, (false, true), Render::Plain)
+}
+
+/// `COPY source destination [DB 0] [REPLACE]`
+pub(super) fn copy(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    let (mut index, mut replaces) = (3, false);
+    while index < command.len() {
+        if is(command, index, "replace") {
+            replaces = true;
+        } else if is(command, index, "db") && index + 1 < command.len() {
+            index += 1;
+            match parse_integer(&command[index]) {
+                Some(0) => {}
+                Some(_) => return Err(Problem::Text("ERR DB index is out of range")),
+                None => return Err(NOT_INTEGER),
+            }
+        } else {
+            return Err(SYNTAX);
+        }
+        index += 1;
+    }
+    if command[1] == command[2] {
+        return Err(Problem::Text("ERR source and destination objects are the same"));
+    }
+    copy_key(command, (replaces, false), Render::Plain)
+}
+
+fn copy_key(command: &Command, (replaces, moves): (bool, bool), render: Render) -> Answer {
+    let (from, to) = (bytes(command, 1), bytes(command, 2));
+    write(Write::CopyKey { cf: CF, from, to, replaces, moves }, render)
+}
+
 pub(super) fn type_(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
     read(Read::Exists { cf: CF, keys: rest(command, 1) }, Render::Type)
 }
 
-pub(super) fn dbsize(session: &mut Session<'_>, _: &Command, out: &mut Writer<'_>) -> Answer {
-    out.integer(i64::try_from(session.context.store.keys()).unwrap_or(i64::MAX));
-    Ok(Step::Replied)
+pub(super) fn dbsize(_: &mut Session<'_>, _: &Command, _: &mut Writer<'_>) -> Answer {
+    Ok(Step::Size)
+}
+
+/// Counts all keys, and appends the answer. Gives whether it was no error.
+pub(super) async fn run_size(session: &Session<'_>, output: &mut BytesMut) -> bool {
+    let keys = session.keys().await;
+    let mut writer = Writer::new(output, session.version);
+    match &keys {
+        Ok(keys) => writer.integer(i64::try_from(*keys).unwrap_or(i64::MAX)),
+        Err(error) => write_store_error(error, &mut writer),
+    }
+    keys.is_ok()
 }
 
 /// `FLUSHALL [ASYNC | SYNC]` and `FLUSHDB`

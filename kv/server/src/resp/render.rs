@@ -22,6 +22,11 @@ pub(crate) enum Render {
     NullOr(&'static str),
     /// The length of the value.
     Length,
+    /// The part of the value from one byte to another, as redis counts them: from the end if
+    /// negative.
+    Range(i64, i64),
+    /// A bit of the value.
+    Bit(u64),
     /// The kind of the value: `string` or `none`.
     Type,
     /// The time to live: in seconds, in milliseconds, or as the moment of its end.
@@ -52,6 +57,14 @@ impl Render {
             }
             (Render::Length, Response::Value(value)) => {
                 out.integer(length(value.as_ref().map_or(0, |value| value.len() as u64)));
+            }
+            (Render::Range(first, last), Response::Value(value)) => {
+                out.bulk(part(value.as_deref().unwrap_or_default(), first, last));
+            }
+            (Render::Bit(offset), Response::Value(value)) => {
+                let byte = usize::try_from(offset / 8).ok();
+                let byte = byte.and_then(|at| value.as_ref()?.get(at).copied()).unwrap_or(0);
+                out.integer(i64::from(byte >> (7 - offset % 8) & 1));
             }
             (Render::Type, Response::Count(count)) => {
                 out.simple(if *count > 0 { "string" } else { "none" });
@@ -88,6 +101,18 @@ impl Render {
             _ => until.since_ms(now),
         })
     }
+}
+
+/// The bytes from `first` to `last`, both included, as redis counts them.
+fn part(value: &[u8], first: i64, last: i64) -> &[u8] {
+    let len = length(value.len() as u64);
+    let place = |at: i64| if at < 0 { at.saturating_add(len).max(0) } else { at };
+    let is_backward = first < 0 && last < 0 && first > last;
+    let (first, last) = (place(first), place(last).min(len - 1));
+    if is_backward || first > last {
+        return &[];
+    }
+    &value[first as usize..=last as usize]
 }
 
 /// A count as an integer of the protocol.

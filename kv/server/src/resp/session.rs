@@ -9,6 +9,7 @@ use proto::resp::{Command, Version, Writer};
 
 use super::render::{Render, write_store_error};
 use super::table::{self, Spec, Step};
+use super::transaction::{self, Transaction};
 use super::{keys, table::Problem};
 use crate::cluster;
 use crate::connection::Connection;
@@ -35,6 +36,8 @@ pub(crate) struct Session<'a> {
     chunk: Vec<NodeCommand>,
     renders: Vec<(&'static Spec, Render)>,
     chunk_bytes: usize,
+    /// Commands since `MULTI`, if there was one.
+    pub(crate) transaction: Option<Transaction>,
     /// The time, as of the last input or the last chunk.
     pub(crate) now: Time,
     /// When the input arrived that is being carried out.
@@ -60,6 +63,7 @@ impl<'a> Session<'a> {
             chunk: Vec::new(),
             renders: Vec::new(),
             chunk_bytes: 0,
+            transaction: None,
             now: context.store.clock.now(),
             begun: Instant::now(),
             counts: Vec::new(),
@@ -87,6 +91,7 @@ impl<'a> Session<'a> {
             Err(problem) => {
                 self.complete(output).await;
                 self.context.metrics.resp.unknown.inc();
+                let problem = transaction::refused(self, command, problem);
                 if is_web_request(command.name()) {
                     self.is_over = true;
                     return;
@@ -96,6 +101,15 @@ impl<'a> Session<'a> {
         };
         if !spec.joins_chunk() {
             self.complete(output).await;
+        }
+        if let Some(transaction) = &mut self.transaction
+            && !transaction::runs_at_once(spec)
+        {
+            let mut writer = Writer::new(output, self.version);
+            return match transaction.queue(spec, command) {
+                Ok(()) => writer.simple("QUEUED"),
+                Err(problem) => problem.write(&mut writer),
+            };
         }
         let mut writer = Writer::new(output, self.version);
         let is_ok = match (spec.run)(self, command, &mut writer) {
@@ -107,6 +121,8 @@ impl<'a> Session<'a> {
                 self.join(spec, command, render, output).await;
                 return;
             }
+            Ok(Step::Transaction(it)) => transaction::run(self, it, output).await,
+            Ok(Step::Size) => keys::run_size(self, output).await,
             Ok(Step::Scan(scan)) => keys::run_scan(self, scan, output).await,
             Err(problem) => {
                 self.complete(output).await;
@@ -115,6 +131,11 @@ impl<'a> Session<'a> {
             }
         };
         self.counts.push((spec.index, is_ok));
+    }
+
+    /// How many keys there are.
+    pub(crate) async fn keys(&self) -> Result<u64, StoreError> {
+        self.mailbox.keys().await
     }
 
     /// Reads a page of a range.
@@ -154,6 +175,18 @@ impl<'a> Session<'a> {
         }
     }
 
+    /// Has a chunk carried out.
+    pub(crate) async fn carry_out(&mut self, chunk: Chunk) -> Result<Vec<Response>, StoreError> {
+        let outcome = self.mailbox.run(chunk).await;
+        self.now = self.context.store.clock.now();
+        outcome
+    }
+
+    /// Notes that a command was carried out.
+    pub(crate) fn count_one(&mut self, spec: &Spec, is_ok: bool) {
+        self.counts.push((spec.index, is_ok));
+    }
+
     /// Carries the chunk out and appends its answers.
     pub(crate) async fn complete(&mut self, output: &mut BytesMut) {
         if self.chunk.is_empty() {
@@ -161,8 +194,7 @@ impl<'a> Session<'a> {
         }
         self.chunk_bytes = 0;
         let chunk = Chunk::from(std::mem::take(&mut self.chunk));
-        let outcome = self.mailbox.run(chunk).await;
-        self.now = self.context.store.clock.now();
+        let outcome = self.carry_out(chunk).await;
         let mut writer = Writer::new(output, self.version);
         match outcome {
             Ok(responses) => {

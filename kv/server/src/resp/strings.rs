@@ -4,7 +4,7 @@ use engine::Cf;
 use node::{Condition, Expiry, Read, Write};
 use proto::resp::{Command, Writer};
 
-use super::args::{bytes, pairs, rest};
+use super::args::{bytes, integer, pairs, rest};
 use super::render::Render;
 use super::session::{Answer, Session};
 use super::set::{Options, OptionsOf, expiry_of};
@@ -29,6 +29,18 @@ pub(super) fn get(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) ->
 
 pub(super) fn strlen(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
     read(Read::Get { cf: CF, key: bytes(command, 1) }, Render::Length)
+}
+
+pub(super) fn getrange(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    let (first, last) = (integer(command, 2)?, integer(command, 3)?);
+    read(Read::Get { cf: CF, key: bytes(command, 1) }, Render::Range(first, last))
+}
+
+pub(super) fn setrange(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {
+    let offset = u64::try_from(integer(command, 2)?);
+    let offset = offset.map_err(|_| Problem::Text("ERR offset is out of range"))?;
+    let (key, part) = (bytes(command, 1), bytes(command, 3));
+    write(Write::SetRange { cf: CF, key, offset, part }, Render::Plain)
 }
 
 pub(super) fn mget(_: &mut Session<'_>, command: &Command, _: &mut Writer<'_>) -> Answer {

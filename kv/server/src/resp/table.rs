@@ -6,7 +6,8 @@ use proto::resp::{Command, Writer};
 use super::keys::KeyScan;
 use super::render::Render;
 use super::session::{Answer, Session};
-use super::{client, command_info, connection, expiry, info, integers, keys, set, strings};
+use super::transaction::{self, Transaction};
+use super::{bits, client, command_info, connection, expiry, info, integers, keys, set, strings};
 
 /// A command.
 #[derive(Debug)]
@@ -43,6 +44,10 @@ pub(crate) enum Step {
     Node(NodeCommand, Render),
     /// Keys have to be listed.
     Scan(KeyScan),
+    /// Keys have to be counted.
+    Size,
+    /// These have to be carried out at one moment.
+    Transaction(Transaction),
 }
 
 /// Groups of commands, as redis has them.
@@ -52,6 +57,8 @@ pub(crate) enum Group {
     Generic,
     Connection,
     Server,
+    Bitmap,
+    Transactions,
 }
 
 impl Group {
@@ -62,6 +69,8 @@ impl Group {
             Group::Generic => "generic",
             Group::Connection => "connection",
             Group::Server => "server",
+            Group::Bitmap => "bitmap",
+            Group::Transactions => "transactions",
         }
     }
 }
@@ -92,6 +101,11 @@ impl Spec {
     /// Whether it works on keys that it names, and so can join a chunk.
     pub(crate) fn joins_chunk(&self) -> bool {
         self.keys.0 > 0
+    }
+
+    /// Whether the node carries it out.
+    pub(crate) fn needs_node(&self) -> bool {
+        self.joins_chunk() || self.flags.contains(&"write")
     }
 
     /// Whether a command with so many words is one of these.
@@ -137,11 +151,14 @@ commands! {
     "client", -2, CS, (0, 0, 0), Connection, "2.4.0", client::client, "Tells and sets facts about connections.";
     "command", -1, L, (0, 0, 0), Server, "2.8.13", command_info::command, "Describes the commands.";
     "config", -2, CS, (0, 0, 0), Server, "2.0.0", info::config, "Tells the configuration.";
+    "copy", -3, WM, (1, 2, 1), Generic, "6.2.0", keys::copy, "Copies a key.";
     "dbsize", 1, RF, (0, 0, 0), Server, "1.0.0", keys::dbsize, "Counts the keys.";
     "decr", 2, WMF, (1, 1, 1), String, "1.0.0", integers::decr, "Subtracts one from a number.";
     "decrby", 3, WMF, (1, 1, 1), String, "1.0.0", integers::decrby, "Subtracts from a number.";
     "del", -2, W, (1, -1, 1), Generic, "1.0.0", keys::del, "Removes keys.";
+    "discard", 1, C, (0, 0, 0), Transactions, "2.0.0", transaction::discard, "Forgets the commands since MULTI.";
     "echo", 2, C, (0, 0, 0), Connection, "1.0.0", connection::echo, "Answers what it is given.";
+    "exec", 1, CS, (0, 0, 0), Transactions, "1.2.0", transaction::exec, "Carries out the commands since MULTI at one moment.";
     "exists", -2, RF, (1, -1, 1), Generic, "1.0.0", keys::exists, "Counts the given keys that exist.";
     "expire", -3, WF, (1, 1, 1), Generic, "1.0.0", expiry::expire, "Sets the time to live in seconds.";
     "expireat", -3, WF, (1, 1, 1), Generic, "1.2.0", expiry::expireat, "Sets the end as a Unix time in seconds.";
@@ -149,17 +166,21 @@ commands! {
     "flushall", -1, W, (0, 0, 0), Server, "1.0.0", keys::flush, "Removes all keys.";
     "flushdb", -1, W, (0, 0, 0), Server, "1.0.0", keys::flush, "Removes all keys.";
     "get", 2, RF, (1, 1, 1), String, "1.0.0", strings::get, "Reads a value.";
+    "getbit", 3, RF, (1, 1, 1), Bitmap, "2.2.0", bits::getbit, "Reads a bit of a value.";
     "getdel", 2, WF, (1, 1, 1), String, "6.2.0", strings::getdel, "Reads a value and removes the key.";
     "getex", -2, WF, (1, 1, 1), String, "6.2.0", strings::getex, "Reads a value and sets its time to live.";
+    "getrange", 4, R, (1, 1, 1), String, "2.4.0", strings::getrange, "Reads a part of a value.";
     "getset", 3, WMF, (1, 1, 1), String, "1.0.0", strings::getset, "Sets a value and answers the one before.";
     "hello", -1, C, (0, 0, 0), Connection, "6.0.0", connection::hello, "Chooses the version of the protocol.";
     "incr", 2, WMF, (1, 1, 1), String, "1.0.0", integers::incr, "Adds one to a number.";
     "incrby", 3, WMF, (1, 1, 1), String, "1.0.0", integers::incrby, "Adds to a number.";
+    "incrbyfloat", 3, WMF, (1, 1, 1), String, "2.6.0", integers::incrbyfloat, "Adds to a decimal fraction.";
     "info", -1, L, (0, 0, 0), Server, "1.0.0", info::info, "Tells facts about the server.";
     "keys", 2, R, (0, 0, 0), Generic, "1.0.0", keys::keys, "Lists the keys that match a pattern.";
     "mget", -2, RF, (1, -1, 1), String, "1.0.0", strings::mget, "Reads many values at one moment.";
     "mset", -3, WM, (1, -1, 2), String, "1.0.1", strings::mset, "Sets many values atomically.";
     "msetnx", -3, WM, (1, -1, 2), String, "1.0.1", strings::msetnx, "Sets many values if none of the keys exists.";
+    "multi", 1, C, (0, 0, 0), Transactions, "1.2.0", transaction::multi, "Has the following commands wait for EXEC.";
     "persist", 2, WF, (1, 1, 1), Generic, "2.2.0", expiry::persist, "Takes the time to live away.";
     "pexpire", -3, WF, (1, 1, 1), Generic, "2.6.0", expiry::pexpire, "Sets the time to live in milliseconds.";
     "pexpireat", -3, WF, (1, 1, 1), Generic, "2.6.0", expiry::pexpireat, "Sets the end as a Unix time in milliseconds.";
@@ -168,13 +189,20 @@ commands! {
     "psetex", 4, WM, (1, 1, 1), String, "2.6.0", set::psetex, "Sets a value and its time to live in milliseconds.";
     "pttl", 2, RF, (1, 1, 1), Generic, "2.6.0", expiry::pttl, "Tells the time to live in milliseconds.";
     "quit", -1, C, (0, 0, 0), Connection, "1.0.0", connection::quit, "Ends the connection.";
+    "rename", 3, W, (1, 2, 1), Generic, "1.0.0", keys::rename, "Gives a key another name.";
+    "renamenx", 3, WF, (1, 2, 1), Generic, "1.0.0", keys::renamenx, "Gives a key another name that is free.";
     "reset", 1, C, (0, 0, 0), Connection, "6.2.0", connection::reset, "Makes the connection as if it were new.";
     "scan", -2, R, (0, 0, 0), Generic, "2.8.0", keys::scan, "Lists the keys a part at a time.";
     "select", 2, C, (0, 0, 0), Connection, "1.0.0", connection::select, "Chooses the database; there is only 0.";
     "set", -3, WM, (1, 1, 1), String, "1.0.0", set::set, "Sets a value.";
+    "setbit", 4, WM, (1, 1, 1), Bitmap, "2.2.0", bits::setbit, "Sets a bit of a value.";
     "setex", 4, WM, (1, 1, 1), String, "2.0.0", set::setex, "Sets a value and its time to live in seconds.";
     "setnx", 3, WMF, (1, 1, 1), String, "1.0.0", set::setnx, "Sets a value if the key does not exist.";
+    "setrange", 4, WM, (1, 1, 1), String, "2.2.0", strings::setrange, "Overwrites a part of a value.";
     "strlen", 2, RF, (1, 1, 1), String, "2.2.0", strings::strlen, "Tells the length of a value.";
+    "substr", 4, R, (1, 1, 1), String, "1.0.0", strings::getrange, "Reads a part of a value.";
+    "time", 1, C, (0, 0, 0), Server, "2.6.0", info::time, "Tells the time.";
+    "touch", -2, RF, (1, -1, 1), Generic, "3.2.1", keys::exists, "Counts the given keys that exist.";
     "ttl", 2, RF, (1, 1, 1), Generic, "1.0.0", expiry::ttl, "Tells the time to live in seconds.";
     "type", 2, RF, (1, 1, 1), Generic, "1.0.0", keys::type_, "Tells the kind of a value.";
     "unlink", -2, WF, (1, -1, 1), Generic, "4.0.0", keys::del, "Removes keys.";

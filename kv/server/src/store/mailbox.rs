@@ -297,6 +297,16 @@ impl Mailbox {
         }
     }
 
+    /// How many keys there are, of what was answered before at least.
+    pub(crate) async fn keys(&self) -> Result<u64, StoreError> {
+        if self.store.cluster().is_some() {
+            let range = node::format::encode_range(b"", None);
+            let direction = Direction::Forward;
+            self.readable(Reach::Range { range, direction, regions_max: usize::MAX }).await?;
+        }
+        Ok(self.store.keys())
+    }
+
     /// Reads a page of a range; the outcome goes to `to`.
     pub(crate) fn scan_to(self: &Arc<Self>, scan: Scan, to: Tagged) -> Result<(), StoreError> {
         if self.store.cluster().is_none() {

@@ -154,14 +154,39 @@ pub(crate) type Step = (Vec<Vec<u8>>, Compare);
 
 /// Draws a command.
 pub(crate) fn any(random: &mut Random) -> Step {
-    let (mut words, compare) = match random.below(20) {
+    let step = match random.below(24) {
         0..=5 => read(random),
         6..=8 => set(random),
         9..=12 => write(random),
         13..=15 => time(random),
         16..=17 => keys(random),
+        18..=21 => edit(random),
         _ => connection(random),
     };
+    varied(random, step)
+}
+
+/// Draws commands that are carried out at one moment, or not at all.
+pub(crate) fn transaction(random: &mut Random) -> Vec<Step> {
+    let exactly = |text: &[u8]| (words(&[text]), Compare::Exactly);
+    let mut steps = vec![exactly(b"multi")];
+    for _ in 0..random.below(6) {
+        let step = match random.below(40) {
+            0..=9 => read(random),
+            10..=14 => set(random),
+            15..=26 => write(random),
+            27..=37 => edit(random),
+            38 => exactly(b"multi"),
+            _ => exactly(b"nonsense"),
+        };
+        steps.push(varied(random, step));
+    }
+    steps.push(exactly(random.of::<&[u8]>(&[b"exec", b"EXEC", b"exec", b"discard"])));
+    steps
+}
+
+/// The command, written in one way or another.
+fn varied(random: &mut Random, (mut words, compare): Step) -> Step {
     // Once in a while an argument too few or too many.
     if random.once_in(20) {
         if random.once_in(2) && words.len() > 1 {
@@ -273,6 +298,36 @@ fn write(random: &mut Random) -> Step {
     (all, Compare::Exactly)
 }
 
+/// Commands on parts of values, on fractions, and on names of keys.
+fn edit(random: &mut Random) -> Step {
+    const OFFSETS: &[&[u8]] = &[b"0", b"1", b"7", b"8", b"100", b"-1", b"-3", b"-100", b"x", b""];
+    // Exact as binary fractions, and for a key without large numbers: redis rounds to 64 bits.
+    const FRACTIONS: &[&[u8]] = &[b"1", b"1.5", b"-0.25", b"5.0e3", b"-25e-2", b"3"];
+    const NONE: &[&[u8]] = &[b"0", b"x", b"", b" 1", b"inf", b"nan"];
+    let (key, other) = (random.of(KEYS), random.of(KEYS));
+    let offset = random.of(OFFSETS);
+    let all = match random.below(12) {
+        0 => words(&[b"getrange", key, offset, random.of(OFFSETS)]),
+        1 => words(&[b"substr", key, offset, random.of(OFFSETS)]),
+        2 | 3 => words(&[b"setrange", key, offset, random.of(VALUES)]),
+        4 => words(&[b"getbit", key, offset]),
+        5 => words(&[b"setbit", key, offset, random.of::<&[u8]>(&[b"0", b"1", b"2", b"x"])]),
+        6 => words(&[b"incrbyfloat", key, random.of(NONE)]),
+        7 => words(&[b"incrbyfloat", b"fraction", random.of(FRACTIONS)]),
+        8 => words(&[b"rename", key, other]),
+        9 => words(&[b"renamenx", key, other]),
+        10 => some_keys(random, b"touch"),
+        _ => {
+            let mut all = words(&[b"copy", key, other]);
+            let options: &[&[&[u8]]] =
+                &[&[], &[], &[b"replace"], &[b"db", b"0"], &[b"DB", b"0", b"REPLACE"], &[b"x"]];
+            all.extend(words(random.of(options)));
+            all
+        }
+    };
+    (all, Compare::Exactly)
+}
+
 fn time(random: &mut Random) -> Step {
     let key = random.of(KEYS);
     match random.below(10) {
@@ -358,6 +413,8 @@ fn connection(random: &mut Random) -> Step {
         &[b"hello", b"1"],
         &[b"hello", b"3", b"nonsense"],
         &[b"hello", b"3", b"setname", b"a b"],
+        &[b"exec"],
+        &[b"discard"],
         &[b"nonsense"],
         &[b"nonsense", b"with", b"some", b"arguments"],
         &[b"nonsense", b"\r\n\0\xff'"],
@@ -382,6 +439,7 @@ fn connection(random: &mut Random) -> Step {
         &[b"command", b"docs", b"get"],
         &[b"command", b"info", b"get"],
         &[b"hello"],
+        &[b"time"],
     ];
     if random.once_in(3) {
         (words(random.of(types)), Compare::Type)

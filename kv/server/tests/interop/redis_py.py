@@ -103,11 +103,12 @@ def check_connection(r):
 
 
 def check_pipeline(r):
-    pipe = r.pipeline(transaction=False)
-    for n in range(1000):
-        pipe.set(f"p{n}", n)
-        pipe.get(f"p{n}")
-    assert pipe.execute() == [x for n in range(1000) for x in (True, b"%d" % n)]
+    for transaction in (False, True):
+        pipe = r.pipeline(transaction=transaction)
+        for n in range(1000):
+            pipe.set(f"p{n}", n)
+            pipe.get(f"p{n}")
+        assert pipe.execute() == [x for n in range(1000) for x in (True, b"%d" % n)]
 
 
 def check_threads(r):
