@@ -52,6 +52,7 @@ impl<S: Storage> Raft<S> {
         if log.has_change(log.applied(), log.committed())
             && !crate::mutant!("campaign_with_unapplied_change")
         {
+            crate::mark!("a committed change stands against a campaign");
             return Err(CampaignError::UnappliedChange { applied: log.applied() });
         }
         let term = self.state.term;
@@ -112,6 +113,12 @@ impl<S: Storage> Raft<S> {
         let barred =
             crate::mutant!("learner_refuses_vote") && !state.membership.is_voter(state.id());
         let granted = (repeated || free || future) && state.log.is_up_to_date(last) && !barred;
+        if (repeated || free || future) && !granted {
+            crate::mark!("a vote is refused to a log that lacks entries");
+        }
+        if owes_lease && !granted {
+            crate::mark!("a vote is refused because of a lease");
+        }
         let vote = state.vote(granted);
         let body = match pre_vote {
             true => Body::PreVoteResponse(vote),

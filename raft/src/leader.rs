@@ -102,6 +102,7 @@ impl Leader {
                     progress.recent_active = progress.id == state.id();
                 }
                 if lost {
+                    crate::mark!("a leader steps down without a majority");
                     return false;
                 }
             }

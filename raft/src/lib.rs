@@ -85,6 +85,7 @@
 //! - Snapshots travel whole in one message; a transport that streams them replaces
 //!   [`Snapshot::data`] by a name of what it streams.
 
+pub(crate) use mark::mark;
 pub(crate) use mutant::mutant;
 
 pub mod confchange;

@@ -202,6 +202,9 @@ impl Leader {
             return false;
         }
         let own_term = state.log.matches(EntryId { term: state.term, index });
+        if !own_term {
+            crate::mark!("entries of an earlier term wait for one of this term");
+        }
         (own_term || crate::mutant!("commit_old_term")) && state.log.commit_to(index)
     }
 
@@ -274,6 +277,7 @@ impl<S: Storage> Raft<S> {
             return Ok(());
         }
         if prev.index < log.committed() && !crate::mutant!("truncate_always") {
+            crate::mark!("an append comes late");
             // What is committed here matches whatever the leader sends.
             log.repair(&entries);
             let index = acknowledgeable(log.first_faulty(), log.committed());

@@ -95,6 +95,7 @@ impl<S: Storage> Raft<S> {
             Some(_) => snapshot.last.index >= log.last().index,
         };
         if !news && !crate::mutant!("snapshot_rolls_back") {
+            crate::mark!("a snapshot is older than what is committed");
             return false;
         }
         // The snapshot may be older than the change that added this node. To refuse it for that would
@@ -103,6 +104,7 @@ impl<S: Storage> Raft<S> {
         // acknowledged, are kept. Only the commit is news.
         let has_it = log.matches(snapshot.last) && !crate::mutant!("snapshot_cuts_newer");
         if has_it && log.first_faulty().is_none() {
+            crate::mark!("a snapshot brings only a commit index");
             log.commit_to(snapshot.last.index);
             return false;
         }

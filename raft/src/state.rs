@@ -147,6 +147,7 @@ impl<S: Storage> State<S> {
         match self.log.first_faulty() {
             // Its entry could be sent to nobody; a node that has it must lead.
             Some(index) if !crate::mutant!("faulty_campaigns") => {
+                crate::mark!("a damaged log does not campaign");
                 Err(CampaignError::Faulty { index })
             }
             _ => Ok(()),

@@ -80,6 +80,7 @@ impl Leader {
         }
         // From now on the target may be elected at any time, whatever lease its voters gave us,
         // even after an abort: the message may be late.
+        crate::mark!("leadership is handed over");
         self.lease_given_up = !crate::mutant!("transfer_keeps_lease");
         state.send(progress.id, Body::TimeoutNow);
         true
@@ -88,6 +89,7 @@ impl Leader {
     /// Goes on leading.
     pub(crate) fn abort_transfer<S: Storage>(&mut self, state: &mut State<S>) {
         if self.transferee.is_some() && !crate::mutant!("transfer_never_aborted") {
+            crate::mark!("a transfer is given up");
             self.transferee = None;
             self.leave_joint_if_due(state);
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{self, Region, RegionError};
 use raft::{
@@ -125,6 +126,7 @@ impl Peer {
     pub(crate) fn check_epoch(&self, epoch: peer::Epoch) -> Result<(), RegionError> {
         // Who reads and writes keys need not care who the members are.
         if epoch.version != self.region.epoch.version && !mutant!("epoch-unchecked") {
+            mark!("an old epoch is refused");
             return Err(RegionError::EpochNotMatch { current: vec![self.region.clone()] });
         }
         Ok(())
@@ -243,6 +245,9 @@ impl Peer {
         let is_forced = entries > config.log_entries_max.saturating_mul(2)
             || self.log_bytes > config.log_bytes_max.saturating_mul(2);
         let needed = self.needed_by_followers().unwrap_or(applied);
+        if is_forced && needed < applied {
+            mark!("a log is cut off though a follower needs it");
+        }
         let keep = entries.min(config.log_entries_max) / 2;
         let target = match is_forced || needed >= applied {
             true => Index(applied.0 - keep),

@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{Epoch, RegionError};
 use raft::{EntryId, Index, Term};
@@ -102,6 +103,7 @@ impl Proposals {
     ) {
         while let Some(front) = self.proposed.pop_front_if(|front| front.id.index <= index) {
             for tag in front.tags.into_iter().flatten() {
+                mark!("a command is overtaken");
                 self.len -= 1;
                 answer(tag.tag, Err(RegionError::StaleCommand));
             }
@@ -118,6 +120,7 @@ impl Proposals {
         let kept = self.proposed.partition_point(|it| term_of(it.id.index) == Some(it.id.term));
         for gone in self.proposed.drain(kept..) {
             for tag in gone.tags.into_iter().flatten() {
+                mark!("a command's entry is replaced");
                 self.len -= 1;
                 let reason = "a new leader's entries took its place here".to_owned();
                 failed.push((tag.tag, RegionError::Undetermined { reason }));
@@ -163,6 +166,7 @@ impl Proposals {
     pub(crate) fn covered(&mut self, index: Index, failed: &mut Vec<Failed>) {
         while let Some(front) = self.proposed.pop_front_if(|front| front.id.index <= index) {
             for tag in front.tags.into_iter().flatten() {
+                mark!("a snapshot covers a command");
                 self.len -= 1;
                 let reason = "a snapshot covers it".to_owned();
                 failed.push((tag.tag, RegionError::Undetermined { reason }));

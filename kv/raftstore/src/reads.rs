@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use mark::mark;
 use proto::peer::{Epoch, RegionError};
 use raft::Index;
 
@@ -76,8 +77,9 @@ impl Reads {
         let mut due = Vec::new();
         self.confirmed.retain_mut(|(index, reads)| {
             let is_due = *index <= applied;
-            if is_due {
-                due.append(reads);
+            match is_due {
+                true => due.append(reads),
+                false => mark!("a read waits until more is applied"),
             }
             !is_due
         });

@@ -12,6 +12,7 @@
 
 use bytes::{Buf, Bytes};
 use engine::{Batch, Cf, Direction, Durability};
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{Region, RegionId};
 
@@ -43,6 +44,7 @@ impl<M: StateMachine> Applier<M> {
             let meta: SnapshotMeta = format::unpack(&value).ok_or_else(|| {
                 Error::inconsistent(region, "the mark of a snapshot cannot be read")
             })?;
+            mark!("an installation is done again");
             self.install_marked(&meta)?;
         }
         Ok(())

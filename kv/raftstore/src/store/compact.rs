@@ -7,6 +7,7 @@
 //!   due? -> Task::Flush -> Done::Flushed(applied) -> compact_to(min(wanted, applied)) in the wal
 //! ```
 
+use mark::mark;
 use proto::peer::RegionId;
 use raft::{EntryId, Index};
 use wal::GroupId;
@@ -36,6 +37,7 @@ impl<R> Store<R> {
     pub fn free_log(&mut self, blocking: &[(GroupId, u32)]) {
         for (group, _) in blocking {
             if let Some(peer) = self.peers.get_mut(&RegionId(group.0)) {
+                mark!("a region's log holds up the wal");
                 peer.is_blocking = true;
             }
         }

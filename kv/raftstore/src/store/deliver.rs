@@ -1,5 +1,6 @@
 //! Takes messages of peers. Whatever they are, nothing here panics.
 
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{self, Epoch, PeerBody, PeerMessage, Region, RegionId, SnapshotChunk};
 use raft::{Body, EntryId, Message, NodeId, StepError};
@@ -36,6 +37,7 @@ impl<R> Store<R> {
             && message.to.id <= tombstone.peer.id
             && !self.peers.contains_key(&region)
         {
+            mark!("a removed peer is spoken to");
             self.tell_if_gone(&message);
             return None;
         }
@@ -133,6 +135,7 @@ impl<R> Store<R> {
         if !begins || !may_be {
             return None;
         }
+        mark!("a peer is made by its first message");
         let gone = Region { id: region, ..Region::default() };
         let local = LocalState { peer: message.to, tombstone: false, region: gone };
         let peer = open::peer(self, local.clone(), Start::default(), EntryId::default()).ok()?;
@@ -153,6 +156,7 @@ impl<R> Store<R> {
         // its first snapshot came.
         let is_newer = message.to.id > peer.me.id;
         if is_newer && peer.region.epoch.conf_ver < message.epoch.conf_ver {
+            mark!("a newer peer takes the place of a removed one");
             self.destroy(message.region);
         } else {
             self.tell_if_gone(message);
@@ -187,6 +191,7 @@ impl<R> Store<R> {
     fn told_gone(&mut self, message: &PeerMessage) -> Option<()> {
         let peer = self.peers.get(&message.region)?;
         if message.epoch.conf_ver > peer.region.epoch.conf_ver && peer.is_initialised() {
+            mark!("a peer is told that it was removed");
             self.destroy(message.region);
         }
         Some(())
@@ -211,11 +216,13 @@ impl<R> Store<R> {
         let peer = self.peers.get(&region)?;
         if !peer.incoming.as_ref().is_some_and(is_known) {
             if peer.received == Some(snapshot) {
+                mark!("a chunk comes again after the last one");
                 // The sender does not know yet that all has come.
                 self.reply(region, from, PeerBody::ChunkAck { snapshot, next: u32::MAX });
                 return Some(());
             }
             if chunk.number > 0 {
+                mark!("a chunk comes whose beginning is not known");
                 // What came before was lost here, in a restart.
                 self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
                 return None;
@@ -232,6 +239,7 @@ impl<R> Store<R> {
         match taken {
             Take::Ignore => {}
             Take::Refuse => {
+                mark!("a damaged chunk is refused");
                 peer.incoming = None;
                 self.out.tasks.push(Task::Unstage { region, snapshot });
                 self.reply(region, from, PeerBody::SnapshotRefused { snapshot });
@@ -272,6 +280,7 @@ impl<R> Store<R> {
             return Some(false);
         }
         if let Some(old) = peer.incoming.replace(incoming) {
+            mark!("a snapshot takes the place of one on its way");
             self.out.tasks.push(Task::Unstage { region, snapshot: old.snapshot });
         }
         Some(true)
@@ -288,6 +297,7 @@ impl<R> Store<R> {
         self.dirty.insert(region);
         let takes = peer.node.pending_snapshot() == Some(last);
         if !takes {
+            mark!("a snapshot came that is no news");
             // It knew all that already, or has a newer leader.
             peer.staged = None;
             self.out.tasks.push(Task::Unstage { region, snapshot });

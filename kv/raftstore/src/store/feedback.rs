@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{PeerBody, PeerMessage, RegionId};
 use raft::{Index, Snapshot};
@@ -100,7 +101,10 @@ impl<R> Store<R> {
             let result = match (proposed == id, refused) {
                 (true, None) => Ok(now.clone()),
                 (true, Some(error)) => Err(error),
-                (false, _) => Err(proto::peer::RegionError::StaleCommand),
+                (false, _) => {
+                    mark!("a change of members is overtaken");
+                    Err(proto::peer::RegionError::StaleCommand)
+                }
             };
             self.out.changes.push(Answer { tag: tag.tag, result });
         }
@@ -118,6 +122,7 @@ impl<R> Store<R> {
             self.peers.insert(region, peer);
             return;
         };
+        mark!("a snapshot is in the engine and not in the log");
         self.metrics.snapshots_installed += 1;
         let last = installing.last;
         let local =

@@ -1,5 +1,6 @@
 //! Gathers what the raft groups want done into one [`Ready`].
 
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{PeerBody, PeerMessage, RegionError, RegionId};
 use raft::{Body, Entries, Entry, HardState, Index, Message};
@@ -198,6 +199,9 @@ impl<R> Store<R> {
         // entries that are being replaced the committed ones.
         let commit = first.map_or(state.commit, |first| state.commit.min(first.prev()));
         let commit = commit.max(peer.written.commit.min(state.commit));
+        if commit < state.commit {
+            mark!("a commit index is held back");
+        }
         let is_apart = mutant!("commit-before-entries");
         let state = if is_apart { state } else { HardState { commit, ..state } };
         if !mutant!("hard-state-not-written") {
@@ -214,8 +218,14 @@ impl<R> Store<R> {
                 // The last entry may be of another term than the damaged one, which the wal knows
                 // by name: it takes its place as what a leader overwrites does.
                 let put = match entry.index == end {
-                    true => self.batch.append(group, &own),
-                    false => self.batch.repair(group, &own),
+                    true => {
+                        mark!("the last entry is repaired");
+                        self.batch.append(group, &own)
+                    }
+                    false => {
+                        mark!("an entry is repaired in its place");
+                        self.batch.repair(group, &own)
+                    }
                 };
                 put.expect("one entry has no gap");
             }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use mark::mark;
+
 use super::decision::{Evidence, Verdict, decide};
 use super::report::RecoveryReport;
 use super::scan::{BadEntry, Items, Scan, bad_entries, read_mirror};
@@ -265,10 +267,12 @@ fn judge(
     let keep = match verdict {
         Verdict::Intact => true,
         Verdict::Repaired => {
+            mark!("a block is repaired from its mirror");
             kept.report.repaired.push(lsn);
             true
         }
         Verdict::Faulty => {
+            mark!("a durable block is damaged");
             if !evidence.index {
                 kept.report.repaired.push(lsn);
             }
@@ -277,12 +281,17 @@ fn judge(
         Verdict::Lost => return Err(Error::Lost { first: lsn, last: lsn }),
         Verdict::Unchained => return Err(Error::Chain { lsn }),
         Verdict::Torn => {
+            mark!("a torn block is cut off");
             kept.report.torn = Some(lsn);
             false
         }
         Verdict::Ambiguous => {
             kept.report.torn_ambiguous = true;
             let keep = options.tail == TailPolicy::Replicated;
+            match keep {
+                true => mark!("a torn block's entries are kept as damaged"),
+                false => mark!("a torn block of a store alone is cut off"),
+            }
             kept.report.torn = (!keep).then_some(lsn);
             keep
         }
