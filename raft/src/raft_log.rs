@@ -103,14 +103,18 @@ impl<S: Storage> RaftLog<S> {
         };
         let applied = applied.max(compacted);
         // What is applied is in the state machine; should a follower need the entry, it gets a
-        // snapshot. But a snapshot must tell the term of the last applied entry, so that one is
-        // fetched again, if there are others to ask. And with a damaged last entry this node does not
-        // know how up-to-date its log is, and must not ask for votes with a guess.
+        // snapshot. Where the damage took the term too: a snapshot must tell the term of the last
+        // applied entry, so that one is fetched again, if there are others to ask. And without the
+        // term of its last entry this node does not know how up-to-date its log is, and must not ask
+        // for votes with a guess.
         let alone = state.membership.voters.ids().count() <= 1;
         let tells_term = |index: Index| {
             index == applied && !alone && !crate::mutant!("applied_damage_forgotten")
         };
-        let needed = |index: &Index| *index > applied || tells_term(*index) || *index == last;
+        let is_nameless = |index: Index| storage.term(index).is_err();
+        let needed = |index: &Index| {
+            *index > applied || is_nameless(*index) && (tells_term(*index) || *index == last)
+        };
         let faulty = state.faulty.iter().copied().filter(needed).collect();
         let in_apply = InApply {
             chunks: VecDeque::new(),
@@ -273,7 +277,9 @@ impl<S: Storage> RaftLog<S> {
         let all_new = prev.index == self.last.index || crate::mutant!("truncate_always");
         let conflict = match all_new {
             true => entries.first(),
-            false => entries.iter().find(|entry| !self.matches(entry.id())),
+            false => {
+                entries.iter().find(|entry| !self.matches(entry.id()) && !self.is_fetched(entry))
+            }
         };
         let Some(conflict) = conflict else { return Ok(matched) };
         if conflict.index <= self.committed && !crate::mutant!("truncate_always") {
@@ -289,6 +295,7 @@ impl<S: Storage> RaftLog<S> {
 
     fn replace_from(&mut self, from: Index, entries: Entries) {
         if from <= self.last.index {
+            crate::mark!("entries are replaced by those of a new leader");
             self.tail.truncate_from(from);
             self.stable = self.stable.min(from.prev());
             self.handed = self.handed.min(from.prev());
@@ -302,19 +309,25 @@ impl<S: Storage> RaftLog<S> {
     }
 
     /// Takes fresh copies of damaged entries. The leader's entry at a damaged place may be the same
-    /// entry, which is repaired, or another one; then [`RaftLog::merge`] replaces it as a conflict.
+    /// entry, which is repaired, so that what stands after it stays; or another one, or one that is
+    /// not known to be the same: then [`RaftLog::merge`] replaces it as a conflict.
     pub(crate) fn repair(&mut self, entries: &Entries) {
         for entry in entries {
             let Ok(place) = self.faulty.binary_search(&entry.index) else { continue };
-            // Entries after a damaged one are of no earlier term and before it of no later, so only
-            // a copy that fits between its neighbours can be the one that was damaged.
-            let fits = |ok: bool, neighbour: Index, than: fn(Term, Term) -> bool| {
-                ok || self.term(neighbour).is_ok_and(|term| than(term, entry.term))
-            };
             let is_last = entry.index == self.last.index;
-            if fits(false, entry.index.prev(), |before, own| before <= own)
-                && fits(is_last, entry.index.next(), |after, own| after >= own)
-            {
+            let term = |index| self.term(index).ok();
+            let is_copy = match self.storage.term(entry.index) {
+                // Storage knows the name of what it cannot read.
+                Ok(known) => known == entry.term,
+                // Terms do not go back within a log. So between two entries of one term stands one
+                // of that term, and at the end one of no earlier term than the one before it.
+                Err(_) if is_last => term(entry.index.prev()).is_some_and(|it| it <= entry.term),
+                Err(_) => [entry.index.prev(), entry.index.next()]
+                    .iter()
+                    .all(|neighbour| term(*neighbour) == Some(entry.term)),
+            };
+            if is_copy {
+                crate::mark!("a damaged entry is fetched from the leader");
                 self.faulty.remove(place);
                 self.repairing.push(entry.index);
                 self.repaired.push(entry.clone());
@@ -323,6 +336,11 @@ impl<S: Storage> RaftLog<S> {
                 }
             }
         }
+    }
+
+    /// Whether this is the fresh copy of a damaged entry, which is not in storage yet.
+    fn is_fetched(&self, entry: &Entry) -> bool {
+        self.repaired.iter().any(|repaired| repaired.id() == entry.id())
     }
 
     /// Records that fresh copies of damaged entries are durable.

@@ -9,6 +9,7 @@
 //! - A region was bootstrapped and the engine does not know of it: it is told.
 
 use engine::{Cf, Direction, Engine};
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{Region, RegionId};
 use raft::{EntryId, HardState, Index, Membership, Node, Term};
@@ -97,7 +98,7 @@ impl<R> Store<R> {
         self.batch.put(group, format::HARD_STATE_KEY, format::encode_hard_state(hard_state));
         self.out.must_sync = true;
         let membership = membership_of(&region);
-        let start = Start { truncated: FIRST, hard_state, membership, faulty: Vec::new() };
+        let start = Start { truncated: FIRST, hard_state, membership, ..Start::default() };
         let peer = peer(self, local, start, FIRST)?;
         self.insert(peer);
         // The engine follows once the log is durable: without the log it would be a leftover, with
@@ -134,6 +135,7 @@ impl<R> Store<R> {
             format::unpack(&local).ok_or_else(|| broken("its local state cannot be read"))?;
         if local.tombstone {
             if load(engine, id)?.is_some() {
+                mark!("a removed region's data goes at the start");
                 self.destroying.insert(id);
                 self.out.tasks.push(Task::Destroy { region: id });
             }
@@ -153,6 +155,7 @@ impl<R> Store<R> {
         };
         let loaded = load(engine, id)?;
         if loaded.is_none() && truncated == FIRST && !local.region.peers.is_empty() {
+            mark!("the engine is told of a first region");
             self.create_in_engine(local.region.clone());
         }
         let initial = || (truncated.min(FIRST), membership_of(&local.region), local.region.clone());
@@ -161,12 +164,15 @@ impl<R> Store<R> {
         if applied.index < truncated.index {
             return Err(broken("the engine lacks entries that are cut off the log"));
         }
-        let faulty = report.faulty.iter().filter(|it| it.group == group);
-        let faulty = faulty.map(|it| Index(it.index)).filter(|it| *it > truncated.index).collect();
-        let mut start = Start { truncated, hard_state, membership, faulty };
+        let named = report.faulty.iter().filter(|it| it.group == group).map(|it| Index(it.index));
+        let faulty =
+            named.filter(|it| *it > truncated.index && self.is_damaged(group, *it)).collect();
+        let knows_terms = report.given_up.is_empty();
+        let mut start = Start { truncated, hard_state, membership, faulty, knows_terms };
         let me = region.peer(local.peer.id).unwrap_or(local.peer);
         let local = LocalState { peer: me, tombstone: false, region };
         if !self.log_reaches(group, truncated, applied) && !mutant!("log-not-begun-anew") {
+            mark!("a log is begun anew after its snapshot");
             start.truncated = applied;
             start.faulty.clear();
             // The snapshot came from a leader of that term or a later one.
@@ -191,6 +197,13 @@ impl<R> Store<R> {
         let peer = peer(self, local, start, applied)?;
         self.insert(peer);
         Ok(())
+    }
+
+    /// Whether an entry that recovery names cannot be read: something sound may have taken its place
+    /// since.
+    fn is_damaged(&self, group: GroupId, index: Index) -> bool {
+        let read = self.reader.fetch(group, index.0..index.next().0, u64::MAX);
+        matches!(read, Err(wal::Error::Faulty { .. } | wal::Error::Entry { .. }))
     }
 
     /// Whether a region's log has what the engine has applied, so that it can go on from there.

@@ -24,6 +24,8 @@ pub struct RegionStatus {
     pub truncated: EntryId,
     /// The last entry of the log.
     pub last: EntryId,
+    /// Damaged entries of the log that no good copy has taken the place of, ascending.
+    pub damaged: Vec<Index>,
     /// Commands that wait for an answer.
     pub proposals: usize,
     /// Reads that wait.

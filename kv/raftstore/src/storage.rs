@@ -25,6 +25,8 @@ pub(crate) struct PeerStorage {
     hard_state: HardState,
     membership: Membership,
     faulty: Vec<Index>,
+    /// The terms of damaged entries are known, too.
+    knows_terms: bool,
     /// What followers that are far behind are sent.
     pub(crate) snapshot: Option<Snapshot>,
     /// The node asked for a snapshot and there was none.
@@ -38,6 +40,8 @@ pub(crate) struct Start {
     pub(crate) hard_state: HardState,
     pub(crate) membership: Membership,
     pub(crate) faulty: Vec<Index>,
+    /// The terms of damaged entries are known, too: nothing was given up as a whole.
+    pub(crate) knows_terms: bool,
 }
 
 impl PeerStorage {
@@ -49,9 +53,15 @@ impl PeerStorage {
             hard_state: start.hard_state,
             membership: start.membership,
             faulty: start.faulty,
+            knows_terms: start.knows_terms,
             snapshot: None,
             wanted: Cell::new(false),
         }
+    }
+
+    /// The damaged entries, ascending.
+    pub(crate) fn damaged(&self) -> &[Index] {
+        &self.faulty
     }
 
     /// Whether a snapshot was asked for since the last time.
@@ -134,7 +144,7 @@ impl Storage for PeerStorage {
             return Ok(self.truncated.term);
         }
         self.check(index)?;
-        if self.faulty.contains(&index) {
+        if !self.knows_terms && self.faulty.contains(&index) {
             // What recovery gave up has only a guess for a term.
             return Err(StorageError::Faulty { index });
         }

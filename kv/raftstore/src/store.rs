@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
 
 use bytes::Bytes;
+use mark::mark;
 use mutant::mutant;
 use proto::peer::{Epoch, LeaderHint, PeerMessage, Region, RegionError, RegionId, StoreId};
 use raft::{Index, NodeId};
@@ -333,6 +334,7 @@ impl<R> Store<R> {
             applied: peer.applied,
             truncated: peer.node.storage().truncated,
             last: peer.node.last(),
+            damaged: peer.node.storage().damaged().to_vec(),
             proposals: peer.proposals.len(),
             reads: peer.reads.len(),
         })
@@ -388,6 +390,7 @@ impl<R> Store<R> {
         peer.check_epoch(epoch)?;
         match keys.outside(&peer.region) {
             Some(key) if !mutant!("key-range-unchecked") => {
+                mark!("a key of another region is refused");
                 Err(RegionError::KeyNotInRegion { key, region: Box::new(peer.region.clone()) })
             }
             _ => Ok(peer),
@@ -461,6 +464,7 @@ fn tick_snapshots<R>(
         *idle = if peer.outgoing.is_empty() { *idle + 1 } else { 0 };
         if *idle > give_up {
             // It holds old data in the engine.
+            mark!("a view that nobody wants is dropped");
             peer.drop_source();
         }
     }
@@ -471,6 +475,7 @@ fn tick_snapshots<R>(
             Ticked::Wait => {}
             Ticked::GiveUp => given_up.push(*to),
             Ticked::Resend(chunks) => {
+                mark!("chunks are sent again");
                 let to = peer.region.peer(*to).or_else(|| peer.strangers.get(to).copied());
                 resend.extend(to.into_iter().flat_map(|to| {
                     chunks.iter().cloned().map(move |chunk| PeerMessage {
@@ -485,6 +490,7 @@ fn tick_snapshots<R>(
         }
     }
     for to in given_up {
+        mark!("a snapshot is given up by its sender");
         metrics.snapshots_given_up += 1;
         peer.outgoing.remove(&to);
         peer.node.report_snapshot(to, false);
@@ -492,6 +498,7 @@ fn tick_snapshots<R>(
     if let Some(incoming) = &mut peer.incoming {
         incoming.silent_ticks += 1;
         if incoming.silent_ticks > give_up {
+            mark!("a snapshot is given up by its receiver");
             let snapshot = incoming.snapshot;
             peer.incoming = None;
             out.tasks.push(Task::Unstage { region, snapshot });

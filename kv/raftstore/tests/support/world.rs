@@ -18,7 +18,7 @@ use rand::{RngExt, SeedableRng};
 use tinykv_raftstore::{
     Answer, Applier, ChunkTask, Command, Config, KeySpan, LogEntry, PeerChange, Store, Task,
 };
-use wal::{Durability, LogBatch, MemFs, Seeded, Wal};
+use wal::{Durability, LogBatch, MemFs, RecoveryReport, Seeded, TailPolicy, Wal};
 
 use super::machine::{Op, Registers};
 
@@ -65,6 +65,8 @@ pub(crate) struct Running {
     pub(crate) engine: Arc<dyn Engine>,
     applier: Applier<Registers>,
     wal: Wal<LogEntry>,
+    /// What recovery found.
+    pub(crate) report: RecoveryReport,
     writes: VecDeque<(u64, Vec<LogBatch<LogEntry>>, bool)>,
     tasks: VecDeque<Task>,
     chunks: VecDeque<ChunkTask>,
@@ -111,9 +113,12 @@ pub(crate) struct World {
 pub(crate) const REGION: RegionId = RegionId(1);
 const DEADLINE_TICKS: u32 = 40;
 
-fn wal_options(store: u64) -> wal::Options {
+fn wal_options(store: u64, stores: u64) -> wal::Options {
     wal::Options {
+        // As the server: a store alone has nobody to ask.
+        tail: if stores == 1 { TailPolicy::Single } else { TailPolicy::Replicated },
         store_id: store,
+        verify_all: true,
         segment_bytes: 256 << 10,
         pool_segments: 1,
         recovery_threads: 1,
@@ -646,7 +651,7 @@ pub(crate) fn open(
     let fs: Arc<dyn wal::Fs> = Arc::new(fs.clone());
     let engine: Arc<dyn Engine> =
         Arc::new(bitcask::open(Arc::clone(&fs), "engine", engine_options())?);
-    let (mut wal, report) = Wal::open(fs, Path::new("wal"), wal_options(id))?;
+    let (mut wal, report) = Wal::open(fs, Path::new("wal"), wal_options(id, options.stores))?;
     let applier = Applier::open(Arc::clone(&engine), Registers)?;
     let reader = wal.reader();
     let mut store = Store::open(config, reader, &report, engine.as_ref(), |batch| {
@@ -660,6 +665,7 @@ pub(crate) fn open(
         engine,
         applier,
         wal,
+        report,
         writes: VecDeque::new(),
         tasks: VecDeque::new(),
         chunks: VecDeque::new(),
