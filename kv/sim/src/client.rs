@@ -1,5 +1,7 @@
 //! Clients: each makes one call at a time on keys that all share, and writes down what it is told.
 
+use std::collections::BTreeMap;
+
 use rand::RngExt;
 use rand::rngs::SmallRng;
 
@@ -17,8 +19,10 @@ pub struct Client {
     pub waits: Option<u64>,
     /// Chance for all it does.
     pub rng: SmallRng,
-    /// The store that it asks first.
-    pub favourite: Place,
+    /// The key that it asks for.
+    asks: String,
+    /// The store that it asks first, by key.
+    favourites: BTreeMap<String, Place>,
     /// In the end: the keys it has still to read.
     pub left: Vec<String>,
     /// How many values it has made.
@@ -28,11 +32,16 @@ pub struct Client {
 impl Client {
     /// The client of a number from 0 on.
     #[must_use]
-    pub fn new(seed: u64, number: u64, stores: u64) -> Client {
-        let mut rng = stream(seed, "client", number);
-        let favourite = rng.random_range(1..=stores);
-        let place = FIRST_CLIENT + number;
-        Client { place, waits: None, rng, favourite, left: Vec::new(), values: 0 }
+    pub fn new(seed: u64, number: u64) -> Client {
+        Client {
+            place: FIRST_CLIENT + number,
+            waits: None,
+            rng: stream(seed, "client", number),
+            asks: String::new(),
+            favourites: BTreeMap::new(),
+            left: Vec::new(),
+            values: 0,
+        }
     }
 
     /// Its next call.
@@ -88,19 +97,27 @@ impl Client {
         format!("c{}.{}", self.place - FIRST_CLIENT, self.values)
     }
 
-    /// Whom it asks next.
-    pub fn choose(&mut self, clients: &Clients, stores: u64) -> Place {
-        match self.rng.random_range(0..100) < clients.anywhere {
-            true => self.rng.random_range(1..=stores),
-            false => self.favourite,
+    /// Whom it asks for a key.
+    pub fn choose(&mut self, key: &str, clients: &Clients, stores: u64) -> Place {
+        self.asks.clear();
+        self.asks.push_str(key);
+        match self.favourites.get(key) {
+            Some(favourite) if self.rng.random_range(0..100) >= clients.anywhere => *favourite,
+            _ => self.rng.random_range(1..=stores),
         }
     }
 
-    /// Learns that its favourite does not lead.
+    /// Asks this store first from now on.
+    pub fn prefers(&mut self, store: Place) {
+        self.favourites.insert(self.asks.clone(), store);
+    }
+
+    /// Learns that whom it asked does not lead.
     pub fn turn_to(&mut self, leader: Option<Place>, stores: u64) {
-        self.favourite = match leader {
-            Some(leader) if leader != self.favourite => leader,
+        let next = match leader {
+            Some(leader) if self.favourites.get(&self.asks) != Some(&leader) => leader,
             _ => self.rng.random_range(1..=stores),
         };
+        self.prefers(next);
     }
 }

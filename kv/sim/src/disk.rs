@@ -1,7 +1,9 @@
 //! The disk of a store: files in memory that lose power, fail, fill up and rot.
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
@@ -13,7 +15,7 @@ pub struct Disk {
     memory: MemFs,
     failing: ErrFs,
     /// The count of changing operations at which the power fails.
-    power_fails_at: Option<u64>,
+    power_fails_at: Rc<Cell<Option<u64>>>,
 }
 
 impl Disk {
@@ -24,7 +26,7 @@ impl Disk {
     }
 
     fn over(memory: MemFs) -> Disk {
-        Disk { failing: ErrFs::over_memory(memory.clone()), memory, power_fails_at: None }
+        Disk { failing: ErrFs::over_memory(memory.clone()), memory, power_fails_at: Rc::default() }
     }
 
     /// The file system for whoever runs on this disk until the next crash.
@@ -37,13 +39,24 @@ impl Disk {
     pub fn fail_power_after(&mut self, operations: u64) {
         let at = self.memory.operations() + operations;
         self.memory.set_crash_after(at);
-        self.power_fails_at = Some(at);
+        self.power_fails_at.set(Some(at));
+    }
+
+    /// Lets the power fail so many operations after this thread leaves a mark, if it does before
+    /// [`mark::disarm`].
+    pub fn fail_power_at(&self, mark: &'static str, operations: u64) {
+        let (memory, fails_at) = (self.memory.clone(), Rc::clone(&self.power_fails_at));
+        mark::arm(mark, move || {
+            let at = memory.operations() + operations;
+            memory.set_crash_after(at);
+            fails_at.set(Some(at));
+        });
     }
 
     /// Whether the power failed in the middle of work.
     #[must_use]
     pub fn power_failed(&self) -> bool {
-        self.power_fails_at.is_some_and(|at| self.memory.operations() >= at)
+        self.power_fails_at.get().is_some_and(|at| self.memory.operations() >= at)
     }
 
     /// The power comes back after failing now: what was not synced is there, lost or torn, as the

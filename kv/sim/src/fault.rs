@@ -7,6 +7,7 @@ use rand::RngExt;
 use rand::rngs::SmallRng;
 use serde::{Deserialize, Serialize};
 
+use crate::marks::{AMBUSHES, Spot};
 use crate::network::{Conditions, Place};
 use crate::queue::{MILLI, Micros, SECOND};
 
@@ -135,10 +136,35 @@ pub enum Fault {
         /// Whom.
         store: Place,
     },
+    /// Power fails just after a program comes through a rare branch, the next time that it does; of
+    /// each store.
+    Ambush {
+        /// The mark of the branch.
+        mark: Spot,
+        /// Changing operations on the disk until then.
+        operations: u64,
+    },
+    /// An operator has a group's leadership handed over.
+    Transfer {
+        /// The group.
+        group: u64,
+        /// To whom.
+        to: Place,
+    },
+    /// An operator changes the members of a group: see [`crate::process::Admin::Member`].
+    Member {
+        /// The group.
+        group: u64,
+        /// Where.
+        store: Place,
+    },
 }
 
 /// The kinds that a swarm switches on or off.
-const KINDS: u32 = 13;
+const KINDS: u32 = 16;
+
+/// The most groups that there are.
+const GROUPS: u64 = 3;
 
 /// Draws the faults of a run of `stores` stores: first which kinds there are, then when they strike.
 #[must_use]
@@ -192,6 +218,12 @@ fn one(rng: &mut SmallRng, kind: u32, stores: u64, fragile: Option<Place>) -> Op
         }
         10 => Fault::DiskFull { target, room: rng.random_range(0..20_000) },
         11 => Fault::Rot { store: fragile? },
+        12 => {
+            let mark = Spot(AMBUSHES[rng.random_range(0..AMBUSHES.len())]);
+            Fault::Ambush { mark, operations: rng.random_range(0..8) }
+        }
+        13 => Fault::Transfer { group: rng.random_range(1..=GROUPS), to: store },
+        14 => Fault::Member { group: rng.random_range(1..=GROUPS), store },
         // Rare, since it is for good.
         _ => match rng.random_range(0..20) {
             0 => Fault::Loss { store: fragile? },

@@ -48,6 +48,11 @@ impl Invariants {
                 Ok(())
             }
             Deed::Compacted { .. } => Ok(()),
+            Deed::Gone => {
+                self.commit_forward.forget_group(store, group);
+                self.applied_alike.forget_group(store, group);
+                Ok(())
+            }
         }
     }
 
@@ -55,7 +60,7 @@ impl Invariants {
     ///
     /// # Errors
     /// Where another store had another state at the same index.
-    pub fn check_state(&mut self, store: Place, state: State) -> Result<(), Broken> {
+    pub fn check_state(&mut self, store: Place, state: &State) -> Result<(), Broken> {
         self.applied_alike.state(store, state)
     }
 

@@ -43,7 +43,7 @@ pub struct Stats {
     pub messages: u64,
     /// Calls of clients.
     pub calls: u64,
-    /// Runs that did not come to peace, with a store that knows of a damaged entry.
+    /// Runs that could not come to peace, since damage has taken what no store can give back.
     pub beyond_repair: u64,
     /// Calls that were answered.
     pub answered: u64,
@@ -98,9 +98,12 @@ pub enum Failure {
         /// What.
         what: String,
     },
-    /// The run did not come to peace, and a store knows of a damaged entry. Counted, and no failure;
-    /// it never stands in a report.
-    BeyondRepair,
+    /// Damage has taken what no store can give back, so that the run could not come to peace.
+    /// Counted, and no failure; it never stands in a report.
+    BeyondRepair {
+        /// What.
+        what: String,
+    },
     /// A program panicked, or failed where it may not.
     Panic {
         /// What it said.
@@ -119,7 +122,7 @@ impl Failure {
             Failure::NotLinearizable(_) => "not linearizable",
             Failure::TooHard { .. } => "too hard to judge",
             Failure::NotLive { .. } => "no progress",
-            Failure::BeyondRepair => "beyond repair",
+            Failure::BeyondRepair { .. } => "beyond repair",
             Failure::Panic { .. } => "panic",
             Failure::NotRepeatable => "not repeatable",
         }
@@ -154,7 +157,7 @@ impl fmt::Display for Failure {
                 write!(f, "too hard to judge: the calls on {} have too many orders", keys.join(" "))
             }
             Failure::NotLive { what } => write!(f, "no progress: {what}"),
-            Failure::BeyondRepair => write!(f, "a damaged entry was not made good"),
+            Failure::BeyondRepair { what } => write!(f, "beyond repair: {what}"),
             Failure::Panic { message } => write!(f, "panic: {message}"),
             Failure::NotRepeatable => {
                 write!(f, "not repeatable: the same scenario gave two different traces")

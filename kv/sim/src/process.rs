@@ -76,7 +76,7 @@ pub trait Process: Sized {
     /// Takes out what is to be done.
     fn output(&mut self) -> Output<Self::Message>;
 
-    /// Whether it believes to lead.
+    /// Whether it believes to lead a group.
     fn is_leader(&self) -> bool;
 
     /// Up to where each group is applied, and a digest of what it holds then.
@@ -94,9 +94,17 @@ pub trait Process: Sized {
     /// What cannot be read.
     fn peek(&self, key: &str) -> Result<Option<String>, String>;
 
-    /// Whether it knows of an entry that it may have acknowledged and cannot read, and has not got
-    /// from another store since.
-    fn lacks_entry(&self) -> bool {
+    /// What it holds of the log of each group, to see what damage has left.
+    fn logs(&self) -> Vec<Log> {
+        Vec::new()
+    }
+
+    /// Does what an operator wants, if it leads the group.
+    fn admin(&mut self, _admin: &Admin, _clock: Micros) {}
+
+    /// Damages a message in a way that its receiver must notice. Says whether it did: most messages
+    /// are protected by whoever carries them.
+    fn damage(_message: &mut Self::Message, _rng: &mut SmallRng) -> bool {
         false
     }
 
@@ -216,15 +224,65 @@ pub enum Deed {
         /// The last entry that is gone.
         index: u64,
     },
+    /// It has forgotten the group, of which it is no member any more.
+    Gone,
 }
 
 /// The state machine of a group at one moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct State {
     /// The raft group (region).
     pub group: u64,
     /// The last entry that was applied.
     pub applied: u64,
-    /// Of all keys and values.
+    /// Of all keys and values, and of what the group is.
     pub digest: u64,
+    /// The stores that hold the group.
+    pub members: Vec<Place>,
+}
+
+/// What a store holds of the log of a group.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// The raft group (region).
+    pub group: u64,
+    /// The stores that vote in it, as far as this one knows.
+    pub voters: Vec<Place>,
+    /// The last entry that is applied.
+    pub applied: u64,
+    /// The entries, ascending, without gaps; the first is the last one that was cut off.
+    pub entries: Vec<Held>,
+}
+
+/// An entry of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Of the entry.
+    pub index: u64,
+    /// Of the entry.
+    pub term: u64,
+    /// It can be read.
+    pub sound: bool,
+}
+
+/// What an operator wants of whoever leads a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admin {
+    /// Hand over to the voter on a store.
+    Transfer {
+        /// The group.
+        group: u64,
+        /// The store.
+        to: Place,
+    },
+    /// Change the member on a store: if there is none, it comes; a learner becomes a voter or
+    /// leaves; a voter leaves.
+    Member {
+        /// The group.
+        group: u64,
+        /// The store.
+        store: Place,
+        /// A number that no member ever had.
+        peer: u64,
+    },
 }

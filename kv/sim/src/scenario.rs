@@ -24,6 +24,8 @@ pub struct Scenario {
     pub duration: Micros,
     /// How long the healed rest may take to come together, in microseconds.
     pub patience: Micros,
+    /// Of 1000 messages that nobody else protects, how many arrive damaged.
+    pub damage: u32,
     /// The time between two ticks of a store, by its clock.
     pub tick: Micros,
     /// How far apart clocks are: the most that one is ahead, in microseconds, and the most by which
@@ -83,6 +85,7 @@ impl Scenario {
             clients: Clients::USUAL,
             duration: 5 * SECOND,
             patience: 30 * SECOND,
+            damage: 0,
             tick: 50 * MILLI,
             clocks: (0, 0),
             network: Conditions::GOOD,
@@ -101,7 +104,7 @@ impl Scenario {
         let stores = [1, 3, 3, 3, 4, 5, 5][rng.random_range(0..7)];
         let duration = [2 * SECOND, 5 * SECOND, 10 * SECOND][rng.random_range(0..3)];
         let slow_disk = [MILLI, 2 * MILLI, 10 * MILLI, 60 * MILLI][rng.random_range(0..4)];
-        let slow_apply = [MILLI / 2, MILLI, 20 * MILLI][rng.random_range(0..3)];
+        let slow_apply = [MILLI / 2, MILLI, 20 * MILLI, 200 * MILLI][rng.random_range(0..4)];
         let mut scenario = Scenario {
             clients: clients(rng),
             duration,
@@ -112,6 +115,7 @@ impl Scenario {
                 loss: [0, 0, 10, 100][rng.random_range(0..4)],
                 twice: [0, 0, 20, 100][rng.random_range(0..4)],
             },
+            damage: [0, 20, 200][rng.random_range(0..3)],
             work: [(100, slow_disk), (50, slow_apply), (100, MILLI)],
             features: P::features(rng),
             faults: fault::draw(rng, stores, duration),
@@ -137,9 +141,9 @@ fn clients(rng: &mut SmallRng) -> Clients {
         count: [1, 2, 4, 6][rng.random_range(0..4)],
         keys: [2, 3, 5][rng.random_range(0..3)],
         think: [5 * MILLI, 20 * MILLI, 100 * MILLI][rng.random_range(0..3)],
-        timeout: [500 * MILLI, SECOND, 2 * SECOND][rng.random_range(0..3)],
-        mix: [[4, 3, 2, 1, 1], [1, 1, 0, 0, 0], [2, 0, 3, 0, 0], [3, 2, 1, 1, 2]]
-            [rng.random_range(0..4)],
+        timeout: [500 * MILLI, SECOND, 2 * SECOND, 5 * SECOND][rng.random_range(0..4)],
+        mix: [[4, 3, 2, 1, 1], [1, 1, 0, 0, 0], [2, 0, 3, 0, 0], [3, 2, 1, 1, 2], [2, 3, 0, 3, 0]]
+            [rng.random_range(0..5)],
         many: [0, 0, 0, 5][rng.random_range(0..4)],
         anywhere: [2, 10, 50][rng.random_range(0..3)],
     }

@@ -114,6 +114,7 @@ impl<R: Fn(&Scenario) -> Option<Failure>> Search<R> {
         self.attempt(|scenario| scenario.network.twice = 0);
         self.attempt(|scenario| scenario.network.slow = 0);
         self.attempt(|scenario| scenario.network.loss = 0);
+        self.attempt(|scenario| scenario.damage = 0);
         self.attempt(|scenario| scenario.clocks = (0, 0));
         self.attempt(|scenario| scenario.minority_stays_away = false);
         let names: Vec<String> = self.shrunk.scenario.features.keys().cloned().collect();

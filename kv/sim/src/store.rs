@@ -13,30 +13,31 @@
 //! what the disk has not synced.
 
 mod convert;
+mod operate;
+mod regions;
 mod settings;
 mod watch;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
 use engine::Engine;
 use engine::bitcask::{self, Bitcask};
 use node::{Output as NodeOutput, RawMachine, Read, Replicated, Request, Response, Time};
-use proto::peer::{Peer, PeerMessage, Region, RegionId, StoreId};
+use proto::peer::{PeerMessage, Region, RegionId, StoreId};
 use raftstore::{Applier, ChunkTask, Done, LogEntry, Task};
 use rand::rngs::SmallRng;
 use wal::{Durability, ErrFs, Fs, LogBatch, Wal};
 
 use crate::history::{Answer, Op};
-use crate::process::{Deed, Fact, Features, Lane, Output, Process, Reply, Setup, State};
+use crate::process::{
+    Admin, Deed, Fact, Features, Lane, Log, Output, Process, Reply, Setup, State,
+};
 use crate::random::mix;
 use crate::scenario::Scenario;
 use settings::feature;
 use watch::Watch;
-
-/// The region that all keys are in.
-const REGION: u64 = 1;
 
 /// After how many pieces of work of a lane the log is purged, and the engine merged.
 const HOUSEKEEPING: u64 = 16;
@@ -64,20 +65,14 @@ pub struct Store {
     now: Time,
     watch: Watch,
     output: Output<PeerMessage>,
-    /// The last entry that was found damaged at the start; 0: none.
-    faulty: u64,
+    /// Clients name the region that they want.
+    has_routes: bool,
+    /// Calls with a wrong route, which must be refused, and what is wrong.
+    misled: BTreeMap<u64, &'static str>,
+    /// Changes of members that are not answered.
+    changes: BTreeSet<u64>,
     /// Pieces of work done.
     pieces: u64,
-}
-
-/// A region that has a voter on each store.
-fn first_region(stores: u64) -> Region {
-    Region {
-        id: RegionId(REGION),
-        epoch: proto::peer::Epoch::FIRST,
-        peers: (1..=stores).map(|store| Peer::voter(store, store)).collect(),
-        ..Region::default()
-    }
 }
 
 impl Store {
@@ -99,7 +94,9 @@ impl Store {
             store.set_address(StoreId(other), format!("store-{other}"));
         }
         if store.is_new() {
-            store.bootstrap(first_region(setup.stores))?;
+            for region in regions::first(setup.stores, feature(features, "regions", 1)) {
+                store.bootstrap(region)?;
+            }
         }
         let mut store = Store {
             node: Replicated::new(store),
@@ -114,7 +111,9 @@ impl Store {
             now: Time::default(),
             watch: Watch::default(),
             output: Output::default(),
-            faulty: report.faulty.iter().map(|entry| entry.index).max().unwrap_or(0),
+            has_routes: feature(features, "routes", 0u64) == 1,
+            misled: BTreeMap::new(),
+            changes: BTreeSet::new(),
             pieces: 0,
         };
         if !report.is_clean() {
@@ -156,17 +155,21 @@ impl Store {
                 tasks,
                 chunks,
                 answers,
-                changes: _,
+                changes,
                 reads,
                 alarms,
                 led: _,
             } = self.node.ready();
             // Reads come first: they see the engine as it is before the tasks.
             for call in reads {
+                self.was_carried_out(call);
                 let reply = self.read(call);
                 self.reply(call, reply);
             }
             for answer in answers {
+                if answer.result.is_ok() {
+                    self.was_carried_out(answer.tag);
+                }
                 let reply = match (answer.result, self.calls.get(&answer.tag)) {
                     (Ok(responses), Some(op)) => convert::reply(op, responses),
                     (Ok(_), None) => Reply::Unknown { why: String::new() },
@@ -177,6 +180,9 @@ impl Store {
             for message in messages {
                 self.watch.sends(&message, &mut self.output.facts);
                 self.output.messages.push((message.to.store.0, message));
+            }
+            for answer in changes {
+                self.changed(&answer);
             }
             if !logs.is_empty() {
                 self.batches.push_back(Batches { number, logs, must_sync });
@@ -217,7 +223,8 @@ impl Store {
         self.node.store.persisted(batches.number);
         self.pieces += 1;
         if self.pieces.is_multiple_of(HOUSEKEEPING) {
-            self.wal.purge()?;
+            let report = self.wal.purge()?;
+            self.node.store.free_log(&report.blocked_by);
             self.wal.prepare();
         }
         Ok(())
@@ -271,8 +278,9 @@ impl Process for Store {
     fn request(&mut self, call: u64, op: &Op, clock: u64) {
         self.clock(clock);
         self.calls.insert(call, op.clone());
-        let request =
-            Request { tag: call, region: None, now: self.now, deadline_ticks: self.deadline_ticks };
+        let region = self.route(call, op);
+        let (now, deadline_ticks) = (self.now, self.deadline_ticks);
+        let request = Request { tag: call, region, now, deadline_ticks };
         self.node.execute(&request, &convert::chunk(op));
     }
 
@@ -304,12 +312,14 @@ impl Process for Store {
     }
 
     fn is_leader(&self) -> bool {
-        self.node.store.is_leader(RegionId(REGION))
+        self.node.store.regions().any(|region| self.node.store.is_leader(region))
     }
 
     fn states(&self) -> Result<Vec<State>, String> {
-        let regions: Vec<&Region> =
-            self.node.store.regions().filter_map(|id| self.node.store.region(id)).collect();
+        let store = &self.node.store;
+        let regions = store.regions().filter_map(|id| store.region(id));
+        // One that waits for its first snapshot knows nothing.
+        let regions: Vec<&Region> = regions.filter(|region| !region.peers.is_empty()).collect();
         watch::states(&*self.engine, &regions).map_err(|error| convert::explain(&error))
     }
 
@@ -323,9 +333,17 @@ impl Process for Store {
         }
     }
 
-    fn lacks_entry(&self) -> bool {
-        let status = self.node.store.status(RegionId(REGION));
-        status.is_some_and(|status| status.applied.index.0 < self.faulty)
+    fn logs(&self) -> Vec<Log> {
+        self.node.store.regions().filter_map(|region| self.log(region)).collect()
+    }
+
+    fn admin(&mut self, admin: &Admin, clock: u64) {
+        self.clock(clock);
+        self.operate(admin);
+    }
+
+    fn damage(message: &mut PeerMessage, rng: &mut SmallRng) -> bool {
+        operate::damage(message, rng)
     }
 
     fn log_entries(&self) -> u64 {

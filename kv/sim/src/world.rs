@@ -12,6 +12,7 @@
 
 mod faults;
 mod peace;
+mod repair;
 pub(crate) mod script;
 mod stores;
 mod talk;
@@ -61,8 +62,8 @@ struct Store<P> {
     lost: bool,
     /// Its disk was damaged while it was down: that it does not start is no failure of the program.
     damaged: bool,
-    /// It has found, at some start, an entry that it may have acknowledged and cannot read.
-    lacked_entry: bool,
+    /// Its power fails this many operations after it leaves this mark.
+    ambush: Option<(&'static str, u64)>,
     /// Calls it has not answered, and who waits.
     calls: BTreeMap<u64, Place>,
     /// When the last piece of work of each lane is done.
@@ -97,8 +98,10 @@ pub fn run<P: Process>(scenario: &Scenario, keeps_trace: bool) -> Report {
     let ran = catch_unwind(AssertUnwindSafe(|| world.run()));
     let failure = match ran {
         Ok(Ok(())) => world.judge(),
-        Ok(Err(Failure::BeyondRepair)) => {
+        Ok(Err(Failure::BeyondRepair { what })) => {
             world.stats.beyond_repair = 1;
+            let now = world.queue.now();
+            world.trace.add(now, || What::All { text: format!("beyond repair: {what}") });
             world.judge()
         }
         Ok(Err(failure)) => Some(failure),
@@ -135,14 +138,14 @@ impl<'a, P: Process> World<'a, P> {
                 paused_until: 0,
                 lost: false,
                 damaged: false,
-                lacked_entry: false,
+                ambush: None,
                 calls: BTreeMap::new(),
                 busy: BTreeMap::new(),
             };
             (store, new)
         });
         let clients = (0..scenario.clients.count).map(|number| {
-            let client = Client::new(seed, number, scenario.stores);
+            let client = Client::new(seed, number);
             (client.place, client)
         });
         World {

@@ -56,8 +56,12 @@ impl AppliedAlike {
         }
     }
 
-    pub(super) fn state(&mut self, store: Place, state: State) -> Result<(), Broken> {
-        let State { group, applied, digest } = state;
+    pub(super) fn forget_group(&mut self, store: Place, group: u64) {
+        self.applied.remove(&(store, group));
+    }
+
+    pub(super) fn state(&mut self, store: Place, state: &State) -> Result<(), Broken> {
+        let State { group, applied, digest, .. } = *state;
         let (other, first) = *self.states.entry((group, applied)).or_insert((store, digest));
         if first == digest {
             return Ok(());

@@ -18,6 +18,11 @@ impl CommitForward {
         broken("commit index goes forward", detail)
     }
 
+    /// A store that comes back to a group begins anew.
+    pub(super) fn forget_group(&mut self, store: Place, group: u64) {
+        self.0.remove(&(store, group));
+    }
+
     pub(super) fn forget(&mut self, store: Place) {
         self.0.retain(|(its, _), _| *its != store);
     }

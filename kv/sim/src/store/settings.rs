@@ -18,18 +18,25 @@ const CHOICES: &[(&str, &[u64])] = &[
     // 0: by rounds of heartbeats, 1: by leases.
     ("lease", &[0, 0, 1]),
     ("heartbeat_ticks", &[2, 1]),
-    ("log_entries_max", &[100_000, 5, 20, 100]),
-    ("compact_ticks", &[10, 1, 3]),
-    ("chunk_bytes", &[1 << 20, 16, 200]),
+    // In how many regions the keys are.
+    ("regions", &[1, 1, 2, 3]),
+    // 1: members come and go.
+    ("members", &[0, 0, 1]),
+    // 1: clients name the region, and now and then a wrong one.
+    ("routes", &[0, 1]),
+    ("log_entries_max", &[100_000, 5, 5, 20, 5, 100]),
+    ("compact_ticks", &[10, 1, 1, 3]),
+    ("chunk_bytes", &[1 << 20, 16, 16, 200]),
     ("chunk_window", &[4, 1]),
-    ("snapshot_ticks", &[100, 20]),
+    ("snapshot_ticks", &[100, 20, 6]),
     ("resend_ticks", &[5, 2]),
     ("message_bytes_max", &[1 << 20, 1, 300]),
     ("batch_bytes_max", &[4 << 10, 100]),
     ("proposals_max", &[1 << 16, 3]),
     ("reads_max", &[1 << 16, 2]),
-    ("deadline_ticks", &[10, 3, 40]),
-    ("wal_segment_bytes", &[64 << 10, 48 << 10]),
+    ("deadline_ticks", &[10, 3, 40, 200]),
+    ("wal_segment_bytes", &[64 << 10, 48 << 10, 16 << 10]),
+    ("wal_purge_segments", &[4, 1]),
     ("engine_segment_bytes", &[64 << 10, 4 << 10]),
 ];
 
@@ -50,6 +57,14 @@ pub(super) fn adapt(scenario: &mut Scenario) {
         // A lease is counted in ticks: it holds only where all clocks run alike.
         scenario.faults.retain(|planned| !matches!(planned.fault, Fault::Pause { .. }));
         scenario.clocks.1 = scenario.clocks.1.min(1_000);
+    }
+    if feature(&scenario.features, "members", 0u64) == 1 {
+        // Who is for good away, or keeps silent about damage, could be of a majority by then.
+        let for_good = |fault: &Fault| matches!(fault, Fault::Rot { .. } | Fault::Loss { .. });
+        scenario.faults.retain(|planned| !for_good(&planned.fault));
+        scenario.minority_stays_away = false;
+    } else {
+        scenario.faults.retain(|planned| !matches!(planned.fault, Fault::Member { .. }));
     }
 }
 
@@ -94,7 +109,7 @@ pub(super) fn wal(setup: &Setup<'_>, seed: u64) -> wal::Options {
         // As in the server. Without it what rots in a full segment is found only when it is read; what
         // an earlier start found, the log remembers by itself.
         verify_all: feature(features, "wal_verify_all", 1u64) == 1,
-        purge_bytes: 4 * segment_bytes,
+        purge_bytes: feature(features, "wal_purge_segments", 4) * segment_bytes,
         // Alone, nobody can give back what is doubtful.
         tail: if setup.stores == 1 { TailPolicy::Single } else { TailPolicy::Replicated },
         ..wal::Options::default()

@@ -36,6 +36,13 @@ impl Watch {
 
     /// Tells what changed in the regions of a store.
     pub(super) fn looks(&mut self, store: &Store<Vec<Response>>, facts: &mut Vec<Fact>) {
+        self.regions.retain(|region, _| {
+            let stays = store.region(*region).is_some();
+            if !stays {
+                facts.push(fact(*region, Deed::Gone));
+            }
+            stays
+        });
         for region in store.regions() {
             let Some(status) = store.status(region) else { continue };
             let told = self.regions.entry(region).or_default();
@@ -136,7 +143,8 @@ pub(super) fn states(engine: &dyn Engine, regions: &[&Region]) -> engine::Result
     for region in regions {
         let applied = view.get(Cf::Raft, &region_key(region.id, b'a'))?;
         let applied = applied.and_then(|bytes: Bytes| AppliedState::decode(&bytes));
-        let mut digest = 0;
+        let state = view.get(Cf::Raft, &region_key(region.id, b'r'))?.unwrap_or_default();
+        let mut digest = mix_bytes(0, &state);
         for (cf, range) in RawMachine::ranges(region) {
             digest = mix(digest, cf.index() as u64);
             for pair in view.iter(cf, range, Direction::Forward) {
@@ -146,8 +154,10 @@ pub(super) fn states(engine: &dyn Engine, regions: &[&Region]) -> engine::Result
                 }
             }
         }
-        let applied = applied.map_or(0, |applied| applied.id.index.0);
-        states.push(State { group: region.id.0, applied, digest });
+        let (applied, time) = applied.map_or((0, 0), |it| (it.id.index.0, it.time));
+        let digest = mix(digest, time);
+        let members = region.peers.iter().map(|peer| peer.store.0).collect();
+        states.push(State { group: region.id.0, applied, digest, members });
     }
     Ok(states)
 }

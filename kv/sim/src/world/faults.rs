@@ -10,10 +10,13 @@ use crate::fault::{DiskOp, Fault, Planned, Target, Way};
 use crate::marks::mark;
 use crate::network::{Conditions, Place};
 use crate::outcome::Failure;
-use crate::process::Process;
+use crate::process::{Admin, Process};
 use crate::queue::Micros;
 use crate::random::stream;
 use crate::trace::What;
+
+/// Numbers of members that come later: above those of the first.
+const MEMBERS_FROM: u64 = 100;
 
 impl<P: Process> World<'_, P> {
     pub(super) fn strike(&mut self, number: usize) -> Result<(), Failure> {
@@ -66,11 +69,36 @@ impl<P: Process> World<'_, P> {
                 it.disk.wipe();
                 self.crash(store, lasts);
             }
+            Fault::Ambush { mark, operations } => {
+                let now = self.queue.now();
+                self.trace.add(now, || What::All {
+                    text: format!("power will fail {operations} operations after: {}", mark.0),
+                });
+                self.stores.values_mut().for_each(|it| it.ambush = Some((mark.0, operations)));
+            }
+            Fault::Transfer { group, to } => self.ask_all(&Admin::Transfer { group, to })?,
+            Fault::Member { group, store } => {
+                let peer = MEMBERS_FROM + number as u64;
+                self.ask_all(&Admin::Member { group, store, peer })?;
+            }
             Fault::Split { .. }
             | Fault::Isolate { .. }
             | Fault::CutOne { .. }
             | Fault::Clog { .. }
             | Fault::Weather { .. } => self.strike_network(fault, lasts),
+        }
+        Ok(())
+    }
+
+    /// Asks every store that runs to do what an operator wants; who leads does it.
+    fn ask_all(&mut self, admin: &Admin) -> Result<(), Failure> {
+        let now = self.queue.now();
+        self.trace.add(now, || What::All { text: format!("operator: {admin:?}") });
+        for store in 1..=self.scenario.stores {
+            let clock = self.stores[&store].clock.read(now);
+            if self.stores[&store].paused_until <= now {
+                self.with(store, |program| program.admin(admin, clock))?;
+            }
         }
         Ok(())
     }

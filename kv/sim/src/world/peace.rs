@@ -4,6 +4,8 @@
 //! won, a lagging store catches up, every client is served) needs a time in which nothing more goes
 //! wrong. What is broken for good stays so: a minority may be away for ever.
 
+use std::collections::BTreeMap;
+
 use rand::RngExt;
 
 use super::World;
@@ -25,6 +27,7 @@ impl<P: Process> World<'_, P> {
             let it = self.store(store);
             it.disk.heal();
             it.paused_until = 0;
+            it.ambush = None;
             self.start(store)?;
         }
         let end = now + self.scenario.patience;
@@ -54,18 +57,11 @@ impl<P: Process> World<'_, P> {
         if now <= end {
             return Ok(());
         }
-        if self.is_beyond_repair() {
-            return Err(Failure::BeyondRepair);
+        if let Some(what) = self.beyond_repair() {
+            return Err(Failure::BeyondRepair { what });
         }
         let why = self.disagreement().unwrap_or_else(|| "all stores agree".to_owned());
         Err(Failure::NotLive { what: format!("not before time is up: {what}; {why}") })
-    }
-
-    /// Whether a store has found a damaged entry that it may have acknowledged. To wait is right
-    /// where the only other copy is gone for good, since the entry may be committed. Where it is
-    /// not, the store should get it back; that is not demanded yet, only counted.
-    fn is_beyond_repair(&self) -> bool {
-        self.stores.values().any(|it| it.lacked_entry || it.damaged)
     }
 
     /// Lets a minority be lost, in some scenarios.
@@ -111,21 +107,30 @@ impl<P: Process> World<'_, P> {
 
     /// How the stores differ that should agree: none if all is as it should be.
     pub(super) fn disagreement(&self) -> Option<String> {
-        let mut first: Option<(Place, Vec<State>)> = None;
+        let mut all: BTreeMap<(u64, Place), State> = BTreeMap::new();
         for (store, it) in self.stores.iter().filter(|(_, it)| !it.lost) {
             let Some(program) = &it.program else { return Some(format!("store {store} is down")) };
-            let states = match program.states() {
-                Ok(states) => states,
+            match program.states() {
+                Ok(states) => all.extend(states.into_iter().map(|it| ((it.group, *store), it))),
                 Err(why) => return Some(format!("store {store}: {why}")),
-            };
-            match &first {
-                None => first = Some((*store, states)),
-                Some((other, its)) if *its != states => {
+            }
+        }
+        let mut newest: BTreeMap<u64, (Place, &State)> = BTreeMap::new();
+        for ((group, store), state) in &all {
+            let first = newest.entry(*group).or_insert((*store, state));
+            if state.applied > first.1.applied {
+                *first = (*store, state);
+            }
+        }
+        for (group, (store, state)) in newest {
+            let stays = |member: &&Place| self.stores.get(member).is_some_and(|it| !it.lost);
+            for member in state.members.iter().filter(stays) {
+                let its = all.get(&(group, *member));
+                if its != Some(state) {
                     return Some(format!(
-                        "stores {other} and {store} are at {its:?} and {states:?}"
+                        "stores {store} and {member} are at {state:?} and {its:?}"
                     ));
                 }
-                Some(_) => {}
             }
         }
         None

@@ -2,13 +2,29 @@
 
 use rand::RngExt;
 
-use super::{Event, World};
+use super::{Event, Store, World};
 use crate::invariants::Broken;
-use crate::marks::mark;
+use crate::marks::{self, mark};
 use crate::network::Place;
 use crate::outcome::Failure;
 use crate::process::{Deed, Lane, Output, Process, Setup};
 use crate::queue::{MILLI, Micros, SECOND};
+
+impl<P> Store<P> {
+    /// Lets the power fail if the program leaves the mark of an ambush.
+    fn lie_in_wait(&self) {
+        if let Some((mark, operations)) = self.ambush {
+            self.disk.fail_power_at(mark, operations);
+        }
+    }
+
+    /// Ends what [`Store::lie_in_wait`] began.
+    fn strike_no_more(&mut self) {
+        if !mark::disarm() && self.ambush.take().is_some() {
+            marks::mark("power fails at a mark");
+        }
+    }
+}
 
 impl<P: Process> World<'_, P> {
     /// Starts the program of a store on its disk.
@@ -27,18 +43,21 @@ impl<P: Process> World<'_, P> {
             clock: it.clock.read(now),
         };
         it.life += 1;
-        match P::start(&setup, it.disk.fs()) {
-            Ok(program) => {
-                it.lacked_entry |= program.lacks_entry();
-                it.program = Some(program);
-            }
+        it.lie_in_wait();
+        let started = P::start(&setup, it.disk.fs());
+        it.strike_no_more();
+        match started {
+            Ok(program) => it.program = Some(program),
             Err(why) => return self.did_not_start(store, why),
         }
         let (life, tick) = (it.life, it.clock.lasts(scenario.tick));
         self.note(store, false, || "starts".to_owned());
+        if self.stores[&store].disk.power_failed() {
+            return self.settle(store);
+        }
         let states = self.states(store)?;
         self.invariants.restarted(store, &states);
-        for state in states {
+        for state in &states {
             self.invariants.check_state(store, state)?;
         }
         let first = self.chance.random_range(0..=tick);
@@ -77,7 +96,7 @@ impl<P: Process> World<'_, P> {
 
     /// Compares the state of a store with those of the others at the same index.
     pub(super) fn compare_state(&mut self, store: Place) -> Result<(), Failure> {
-        for state in self.states(store)? {
+        for state in &self.states(store)? {
             self.invariants.check_state(store, state)?;
         }
         Ok(())
@@ -114,9 +133,12 @@ impl<P: Process> World<'_, P> {
 
     /// Does something to a program, if it runs, and then what it wants.
     pub(super) fn with(&mut self, store: Place, what: impl FnOnce(&mut P)) -> Result<(), Failure> {
-        if let Some(program) = &mut self.store(store).program {
+        let it = self.store(store);
+        it.lie_in_wait();
+        if let Some(program) = &mut it.program {
             what(program);
         }
+        it.strike_no_more();
         self.settle(store)
     }
 
@@ -136,8 +158,7 @@ impl<P: Process> World<'_, P> {
         for note in notes {
             self.note(store, false, || note);
         }
-        let it = self.store(store);
-        let may_complain = it.damaged || it.lacked_entry;
+        let may_complain = self.stores[&store].damaged;
         if let Some(alarm) = alarms.into_iter().find(|_| !may_complain) {
             let detail = format!("store {store}: {alarm}");
             return Err(Broken { name: "no alarm", detail }.into());
@@ -177,6 +198,10 @@ impl<P: Process> World<'_, P> {
             Deed::Compacted { index } => {
                 mark("a log is compacted");
                 self.note(store, false, || format!("cuts off its log up to {index}"));
+            }
+            Deed::Gone => {
+                mark("a member leaves for good");
+                self.note(store, false, || "has left the group".to_owned());
             }
             Deed::Appended { .. } | Deed::Committed { .. } | Deed::Applied { .. } => {}
         }

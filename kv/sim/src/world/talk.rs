@@ -4,6 +4,7 @@ use rand::RngExt;
 
 use super::{Event, World};
 use crate::history::{Kind, Op};
+use crate::marks::mark;
 use crate::network::Place;
 use crate::outcome::Failure;
 use crate::process::{Process, Reply};
@@ -11,9 +12,16 @@ use crate::queue::{MILLI, Micros};
 use crate::trace::What;
 
 impl<P: Process> World<'_, P> {
-    pub(super) fn send(&mut self, from: Place, to: Place, message: P::Message) {
+    pub(super) fn send(&mut self, from: Place, to: Place, mut message: P::Message) {
         let now = self.queue.now();
         self.stats.messages += 1;
+        let damage = if self.peace { 0 } else { self.scenario.damage };
+        if damage > 0
+            && self.chance.random_range(0..1000) < damage
+            && P::damage(&mut message, &mut self.chance)
+        {
+            mark("a message is damaged");
+        }
         let arrivals = self.network.send(now, from, to);
         if arrivals.delays[0].is_none() {
             self.trace.add(now, || {
@@ -62,7 +70,8 @@ impl<P: Process> World<'_, P> {
             (true, Some(key)) => Op::Get { key: key.clone() },
             (false, _) => it.draw(&scenario.clients),
         };
-        let store = it.choose(&scenario.clients, scenario.stores);
+        let key = op.keys().next().unwrap_or_default();
+        let store = it.choose(key, &scenario.clients, scenario.stores);
         self.calls += 1;
         let call = self.calls;
         it.waits = Some(call);
@@ -131,7 +140,7 @@ impl<P: Process> World<'_, P> {
         let mut pause = it.rng.random_range(0..=self.scenario.clients.think);
         let kind = match reply {
             Reply::Done(answer) => {
-                it.favourite = store;
+                it.prefers(store);
                 if self.closing {
                     it.left.pop();
                 }

@@ -51,6 +51,7 @@ struct Portion {
 /// The toy.
 pub(crate) struct Toy {
     bug: &'static str,
+    stores: u64,
     node: Node<MemStorage>,
     fs: ErrFs,
     /// What is, or is going to be, in the file.
@@ -260,6 +261,7 @@ impl Process for Toy {
         let node = Node::new(Config::new(NodeId(setup.store)), storage, rng);
         Ok(Toy {
             bug,
+            stores: setup.stores,
             node: node.map_err(|error| error.to_string())?,
             fs,
             stored,
@@ -347,7 +349,8 @@ impl Process for Toy {
         let digest = pairs.fold(0, |hash, (key, value)| {
             mix_bytes(mix_bytes(hash, key.as_bytes()), value.as_bytes())
         });
-        Ok(vec![State { group: 1, applied: self.applied, digest }])
+        let members = (1..=self.stores).collect();
+        Ok(vec![State { group: 1, applied: self.applied, digest, members }])
     }
 
     fn peek(&self, key: &str) -> Result<Option<String>, String> {

@@ -1,6 +1,6 @@
 //! Many seeds, or one again.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -21,9 +21,25 @@ const TWICE: u64 = 50;
 #[derive(Default)]
 struct Found {
     stats: Stats,
-    marks: BTreeSet<&'static str>,
+    /// How many runs left each mark, and the first that did.
+    marks: BTreeMap<&'static str, (u64, u64)>,
+    /// Seeds that ended beyond repair.
+    beyond_repair: Vec<u64>,
     /// The failure of the lowest seed.
     failed: Option<(u64, Failure)>,
+}
+
+impl Found {
+    fn count(&mut self, seed: u64, report: &Report) {
+        for mark in &report.marks {
+            let (runs, first) = self.marks.entry(mark).or_insert((0, seed));
+            *runs += 1;
+            *first = seed.min(*first);
+        }
+        if report.stats.beyond_repair > 0 {
+            self.beyond_repair.push(seed);
+        }
+    }
 }
 
 /// Runs a scenario with the bug that was asked for.
@@ -52,7 +68,7 @@ pub(crate) fn search(arguments: &Arguments) -> ExitCode {
             let report = one(arguments, seed);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             found.stats.add(&report.stats);
-            found.marks.extend(report.marks);
+            found.count(seed, &report);
             if let Some(failure) = report.failure {
                 stop.store(true, Ordering::Relaxed);
                 if found.failed.as_ref().is_none_or(|(first, _)| seed < *first) {
@@ -70,11 +86,23 @@ pub(crate) fn search(arguments: &Arguments) -> ExitCode {
         return fails(arguments, &scenario, &failure);
     }
     tell(arguments.seeds, &found.stats, started.elapsed().as_secs_f64());
-    let missing: Vec<_> = marks::ALL.iter().filter(|mark| !found.marks.contains(**mark)).collect();
-    for mark in &missing {
-        println!("never: {mark}");
+    if !found.beyond_repair.is_empty() {
+        println!("beyond repair: seeds {:?}", found.beyond_repair);
     }
-    match arguments.marks && !missing.is_empty() {
+    let mut missing = 0;
+    for mark in marks::WORLD.iter().chain(marks::PRODUCT) {
+        match found.marks.get(mark) {
+            None => {
+                missing += 1;
+                println!("never: {mark}");
+            }
+            Some((runs, first)) if arguments.marks => {
+                println!("{runs:>8} runs, first {first:>6}: {mark}");
+            }
+            Some(_) => {}
+        }
+    }
+    match arguments.marks && missing > 0 {
         true => ExitCode::FAILURE,
         false => ExitCode::SUCCESS,
     }
@@ -96,7 +124,7 @@ fn one(arguments: &Arguments, seed: u64) -> Report {
 fn tell(seeds: u64, stats: &Stats, seconds: f64) {
     println!(
         "{seeds} seeds, {} faults, {} crashes, {} elections, {} calls ({} answered), {} entries, \
-         {} messages, {} runs stuck with a damaged entry, no violation",
+         {} messages, {} runs beyond repair, no violation",
         stats.faults,
         stats.crashes,
         stats.elections,

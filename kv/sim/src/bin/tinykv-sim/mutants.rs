@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tinykv_sim::outcome::Failure;
 use tinykv_sim::scenario::Scenario;
@@ -18,24 +19,30 @@ const LISTS: [(&str, &str); 2] = [
 
 /// Searches for each bug until a seed fails, in at most as many seeds as were asked for.
 pub(crate) fn find_all(arguments: &Arguments) -> ExitCode {
-    let mut missed = 0;
+    let mut all = Vec::new();
     for (crate_name, list) in LISTS {
-        println!("{crate_name}:");
-        for (name, what) in bugs(list) {
-            let name: &'static str = name.leak();
-            if arguments.mutant.is_some_and(|only| only != name) {
-                continue;
-            }
+        all.extend(bugs(list).into_iter().map(|(name, what)| (crate_name, &*name.leak(), what)));
+    }
+    all.retain(|(_, name, _)| arguments.mutant.is_none_or(|only| only == *name));
+    let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || {
+        while let Some((crate_name, name, what)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
             match find(arguments, name) {
-                Some((seeds, failure)) => println!("  {name}: {seeds} seeds ({})", failure.kind()),
+                Some((seeds, failure)) => {
+                    println!("{crate_name} {name}: {seeds} seeds ({})", failure.kind());
+                }
                 None => {
-                    missed += 1;
-                    println!("  {name}: not in {} seeds: {what}", arguments.seeds);
+                    missed.fetch_add(1, Ordering::Relaxed);
+                    println!("{crate_name} {name}: not in {} seeds: {what}", arguments.seeds);
                 }
             }
         }
-    }
-    println!("{missed} not found");
+    };
+    std::thread::scope(|scope| {
+        (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
+    });
+    let missed = missed.into_inner();
+    println!("{} found, {missed} not found", all.len() - missed);
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
