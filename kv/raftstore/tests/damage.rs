@@ -1,4 +1,5 @@
 //! Logs whose last entry is torn or damaged, and how a store gets over it.
+#![expect(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 mod support {
     pub(crate) mod machine;

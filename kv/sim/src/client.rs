@@ -19,10 +19,12 @@ pub struct Client {
     pub waits: Option<u64>,
     /// Chance for all it does.
     pub rng: SmallRng,
-    /// The key that it asks for.
-    asks: String,
-    /// The store that it asks first, by key.
-    favourites: BTreeMap<String, Place>,
+    /// The group whose key it asks for.
+    group: u64,
+    /// The store that it asks first, by group.
+    favourites: BTreeMap<u64, Place>,
+    /// Whom it asks first of all.
+    first: Place,
     /// In the end: the keys it has still to read.
     pub left: Vec<String>,
     /// How many values it has made.
@@ -32,16 +34,11 @@ pub struct Client {
 impl Client {
     /// The client of a number from 0 on.
     #[must_use]
-    pub fn new(seed: u64, number: u64) -> Client {
-        Client {
-            place: FIRST_CLIENT + number,
-            waits: None,
-            rng: stream(seed, "client", number),
-            asks: String::new(),
-            favourites: BTreeMap::new(),
-            left: Vec::new(),
-            values: 0,
-        }
+    pub fn new(seed: u64, number: u64, stores: u64) -> Client {
+        let mut rng = stream(seed, "client", number);
+        let first = rng.random_range(1..=stores);
+        let (place, favourites) = (FIRST_CLIENT + number, BTreeMap::new());
+        Client { place, waits: None, rng, group: 1, favourites, first, left: Vec::new(), values: 0 }
     }
 
     /// Its next call.
@@ -97,25 +94,28 @@ impl Client {
         format!("c{}.{}", self.place - FIRST_CLIENT, self.values)
     }
 
-    /// Whom it asks for a key.
-    pub fn choose(&mut self, key: &str, clients: &Clients, stores: u64) -> Place {
-        self.asks.clear();
-        self.asks.push_str(key);
-        match self.favourites.get(key) {
-            Some(favourite) if self.rng.random_range(0..100) >= clients.anywhere => *favourite,
-            _ => self.rng.random_range(1..=stores),
+    /// Whom it asks for a key of a group.
+    pub fn choose(&mut self, group: u64, clients: &Clients, stores: u64) -> Place {
+        self.group = group;
+        match self.rng.random_range(0..100) < clients.anywhere {
+            true => self.rng.random_range(1..=stores),
+            false => self.favourite(),
         }
+    }
+
+    fn favourite(&self) -> Place {
+        self.favourites.get(&self.group).copied().unwrap_or(self.first)
     }
 
     /// Asks this store first from now on.
     pub fn prefers(&mut self, store: Place) {
-        self.favourites.insert(self.asks.clone(), store);
+        self.favourites.insert(self.group, store);
     }
 
-    /// Learns that whom it asked does not lead.
+    /// Learns that its favourite does not lead.
     pub fn turn_to(&mut self, leader: Option<Place>, stores: u64) {
         let next = match leader {
-            Some(leader) if self.favourites.get(&self.asks) != Some(&leader) => leader,
+            Some(leader) if leader != self.favourite() => leader,
             _ => self.rng.random_range(1..=stores),
         };
         self.prefers(next);

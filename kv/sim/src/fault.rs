@@ -183,6 +183,13 @@ pub fn draw(rng: &mut SmallRng, stores: u64, duration: Micros) -> Vec<Planned> {
             _ => rng.random_range(SECOND..4 * SECOND),
         };
         if let Some(fault) = one(rng, kind, stores, fragile) {
+            // Long enough for another leader, and short enough for clients to wait for the old one.
+            let lasts = match fault {
+                Fault::Isolate { target: Target::Leader, .. } if rng.random_bool(0.5) => {
+                    rng.random_range(SECOND..3 * SECOND)
+                }
+                _ => lasts,
+            };
             faults.push(Planned { at, lasts, fault });
         }
         at += rng.random_range(pause / 4..2 * pause);
@@ -219,8 +226,10 @@ fn one(rng: &mut SmallRng, kind: u32, stores: u64, fragile: Option<Place>) -> Op
         10 => Fault::DiskFull { target, room: rng.random_range(0..20_000) },
         11 => Fault::Rot { store: fragile? },
         12 => {
-            let mark = Spot(AMBUSHES[rng.random_range(0..AMBUSHES.len())]);
-            Fault::Ambush { mark, operations: rng.random_range(0..8) }
+            // The first is where most can go wrong.
+            let place = rng.random_range(0..2 * AMBUSHES.len()).saturating_sub(AMBUSHES.len());
+            let operations = [0, 1, 1, 2, 3, 4, 6, 8][rng.random_range(0..8)];
+            Fault::Ambush { mark: Spot(AMBUSHES[place]), operations }
         }
         13 => Fault::Transfer { group: rng.random_range(1..=GROUPS), to: store },
         14 => Fault::Member { group: rng.random_range(1..=GROUPS), store },

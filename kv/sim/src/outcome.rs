@@ -6,6 +6,7 @@ use std::fmt;
 use crate::history::History;
 use crate::invariants::Broken;
 use crate::linear::Violation;
+use crate::picture::millis;
 use crate::queue::Micros;
 use crate::trace::Trace;
 
@@ -146,9 +147,14 @@ impl fmt::Display for Failure {
                         None => "?".to_owned(),
                     };
                     let (begin, end) = call.times;
-                    let end = end.map_or("?".to_owned(), |end| end.to_string());
+                    let begin = millis(begin);
+                    let end = end.map_or("?".to_owned(), millis);
                     let (client, op) = (call.process, call.op.short());
-                    write!(f, "\n  {begin:>10} to {end:>10}  client {client}  call {}: ", call.id)?;
+                    write!(
+                        f,
+                        "\n  {begin:>10} to {end:>10} ms  client {client}  call {}: ",
+                        call.id
+                    )?;
                     write!(f, "{op} -> {answer}")?;
                 }
                 Ok(())

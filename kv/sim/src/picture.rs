@@ -15,6 +15,6 @@ fn escape(text: &str) -> String {
 }
 
 /// Time as people read it.
-fn millis(micros: u64) -> String {
+pub(crate) fn millis(micros: u64) -> String {
     format!("{}.{:03}", micros / 1000, micros % 1000)
 }

@@ -55,6 +55,11 @@ pub trait Process: Sized {
     /// Takes out of a scenario what the program does not claim to bear.
     fn adapt(_scenario: &mut Scenario) {}
 
+    /// The group that a key belongs to.
+    fn group(_features: &Features, _key: &str) -> u64 {
+        1
+    }
+
     /// Starts with what is on the disk.
     ///
     /// # Errors

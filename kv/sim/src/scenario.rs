@@ -141,7 +141,7 @@ fn clients(rng: &mut SmallRng) -> Clients {
         count: [1, 2, 4, 6][rng.random_range(0..4)],
         keys: [2, 3, 5][rng.random_range(0..3)],
         think: [5 * MILLI, 20 * MILLI, 100 * MILLI][rng.random_range(0..3)],
-        timeout: [500 * MILLI, SECOND, 2 * SECOND, 5 * SECOND][rng.random_range(0..4)],
+        timeout: [500 * MILLI, SECOND, 5 * SECOND][rng.random_range(0..3)],
         mix: [[4, 3, 2, 1, 1], [1, 1, 0, 0, 0], [2, 0, 3, 0, 0], [3, 2, 1, 1, 2], [2, 3, 0, 3, 0]]
             [rng.random_range(0..5)],
         many: [0, 0, 0, 5][rng.random_range(0..4)],

@@ -254,6 +254,10 @@ impl Process for Store {
         settings::adapt(scenario);
     }
 
+    fn group(features: &Features, key: &str) -> u64 {
+        regions::of(key, feature(features, "regions", 1))
+    }
+
     fn folders() -> &'static [&'static str] {
         &["wal", "data"]
     }

@@ -145,7 +145,7 @@ impl<'a, P: Process> World<'a, P> {
             (store, new)
         });
         let clients = (0..scenario.clients.count).map(|number| {
-            let client = Client::new(seed, number);
+            let client = Client::new(seed, number, scenario.stores);
             (client.place, client)
         });
         World {

@@ -58,7 +58,7 @@ fn every_bug_of_the_toy_is_found() {
     for (bug, name) in BUGS.iter().enumerate().skip(1) {
         let judged = |failure: &Failure| !matches!(failure, Failure::TooHard { .. });
         let first = first_seed(name);
-        let found = (first..first + 500)
+        let found = (first..first + 1500)
             .find_map(|seed| Some((seed, one(seed, bug).failure.filter(judged)?)));
         let (seed, failure) = found.unwrap_or_else(|| panic!("not found: it {name}"));
         println!("it {name}: after {} seeds: {}", seed + 1, failure.kind());

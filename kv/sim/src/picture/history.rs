@@ -11,7 +11,7 @@ use crate::outcome::{Failure, Report};
 
 const ROW: u64 = 34;
 const LEFT: u64 = 90;
-const WIDTH: u64 = 2400;
+const WIDTH: u64 = 1300;
 
 /// The most calls on a page.
 const CALLS_MAX: usize = 600;
@@ -69,7 +69,7 @@ fn bars(calls: &[&Call], guilty: &BTreeSet<u64>) -> String {
     let x = |at: u64| LEFT + (at.clamp(begin, end) - begin) * WIDTH / (end - begin);
     let height = (rows.len() as u64 + 1) * ROW + 20;
     let mut svg = String::new();
-    let _ = writeln!(svg, "<svg width='{}' height='{height}'>", LEFT + WIDTH + 200);
+    let _ = writeln!(svg, "<svg width='{}' height='{height}'>", LEFT + WIDTH + 80);
     for (process, row) in &rows {
         let _ = writeln!(
             svg,
@@ -96,9 +96,12 @@ fn bars(calls: &[&Call], guilty: &BTreeSet<u64>) -> String {
             None if call.why.is_empty() => "?".to_owned(),
             None => call.why.clone(),
         };
-        let text = escape(&format!("{} = {answer}", call.op.short()));
         let fits = usize::try_from(width / 7).unwrap_or(0);
-        let short: String = call.op.short().chars().take(fits).collect();
+        // The whole call if there is room, else what was asked.
+        let whole = format!("{} = {answer}", call.op.short());
+        let short = if whole.chars().count() <= fits { whole.clone() } else { call.op.short() };
+        let short: String = short.chars().take(fits).collect();
+        let text = escape(&whole);
         let _ = writeln!(
             svg,
             "<g><title>call {} from {} ms: {text}</title>\

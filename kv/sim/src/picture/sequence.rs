@@ -18,6 +18,9 @@ const TOP: usize = 50;
 /// The last rows of a run that make a picture; more would be too tall to look at.
 const ROWS_MAX: usize = 600;
 
+/// After how many rows the names of the columns stand again.
+const NAMES_EVERY: usize = 45;
+
 /// The end of a run as a picture: stores, their messages, and what befell them. Heartbeats are left
 /// out.
 #[must_use]
@@ -45,16 +48,21 @@ pub fn sequence_svg(report: &Report) -> String {
          font-family='monospace' font-size='11'>\
          <defs><marker id='tip' markerWidth='8' markerHeight='8' refX='7' refY='4' orient='auto'>\
          <path d='M0,0 L8,4 L0,8 z' fill='#345'/></marker></defs>\
+         <style>text{{paint-order:stroke;stroke:white;stroke-width:3px}}</style>\
          <rect width='100%' height='100%' fill='white'/>"
     );
     for (place, x) in &columns {
-        let _ = writeln!(
-            svg,
-            "<text x='{x}' y='20' text-anchor='middle' font-weight='bold'>{}</text>\
-             <line x1='{x}' y1='30' x2='{x}' y2='{height}' stroke='#bbb'/>",
-            name(*place)
-        );
+        let _ = writeln!(svg, "<line x1='{x}' y1='30' x2='{x}' y2='{height}' stroke='#bbb'/>");
+        for row in (0..=shown.len()).step_by(NAMES_EVERY) {
+            let (y, name) = (row * ROW + 20, name(*place));
+            let _ = writeln!(
+                svg,
+                "<text x='{x}' y='{y}' text-anchor='middle' font-weight='bold'>{name}</text>"
+            );
+        }
     }
+    // Words come last, so that no line crosses them.
+    let mut words = String::new();
     for (row, happened) in shown.iter().enumerate() {
         let y = TOP + row * ROW;
         let _ = writeln!(
@@ -63,8 +71,10 @@ pub fn sequence_svg(report: &Report) -> String {
             y + 4,
             millis(happened.at)
         );
-        draw(&mut svg, happened, y, TOP + row_of(start(happened)) * ROW, &columns, width);
+        let from_y = TOP + row_of(start(happened)) * ROW;
+        draw(&mut svg, &mut words, happened, (from_y, y), &columns, width);
     }
+    svg.push_str(&words);
     svg.push_str("</svg>\n");
     svg
 }
@@ -86,9 +96,9 @@ fn start(happened: &Happened) -> u64 {
 
 fn draw(
     svg: &mut String,
+    words: &mut String,
     happened: &Happened,
-    y: usize,
-    from_y: usize,
+    (from_y, y): (usize, usize),
     columns: &BTreeMap<u64, usize>,
     width: usize,
 ) {
@@ -120,7 +130,7 @@ fn draw(
                 (false, false) => (x1 - 70, "end"),
             };
             let _ = writeln!(
-                svg,
+                words,
                 "<text x='{x}' y='{}' text-anchor='{anchor}' fill='#345'>{text}</text>",
                 y.saturating_sub(3)
             );
@@ -128,7 +138,7 @@ fn draw(
         What::Note { place, fault, text } => {
             let (x, colour) = (columns[place], if *fault { "#c33" } else { "#262" });
             let _ = writeln!(
-                svg,
+                words,
                 "<circle cx='{x}' cy='{y}' r='4' fill='{colour}'/>\
                  <text x='{}' y='{}' fill='{colour}' font-weight='bold'>{}</text>",
                 x + 8,
@@ -138,7 +148,7 @@ fn draw(
         }
         What::All { text } => {
             let _ = writeln!(
-                svg,
+                words,
                 "<line x1='{LEFT}' y1='{y}' x2='{width}' y2='{y}' stroke='#c33'/>\
                  <text x='{LEFT}' y='{}' fill='#c33' font-weight='bold'>{}</text>",
                 y.saturating_sub(3),

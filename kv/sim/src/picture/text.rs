@@ -9,10 +9,8 @@ use crate::trace::{Happened, What};
 
 /// The name of a place.
 pub(super) fn name(place: u64) -> String {
-    match place.checked_sub(FIRST_CLIENT) {
-        Some(client) => format!("client {client}"),
-        None => format!("store {place}"),
-    }
+    let what = if place < FIRST_CLIENT { "store" } else { "client" };
+    format!("{what} {place}")
 }
 
 /// All events of a run that were kept.
@@ -27,11 +25,11 @@ pub fn sequence_text(report: &Report) -> String {
             What::Message { from, to, sent, arrived, text } => {
                 let after = millis(at - sent);
                 let end = if *arrived { format!("after {after}") } else { "LOST".to_owned() };
-                format!("{:<9} -> {:<9} {text}  ({end})", name(*from), name(*to))
+                format!("{:<11} -> {:<11} {text}  ({end})", name(*from), name(*to))
             }
             What::Note { place, fault, text } => {
                 let mark = if *fault { "!!" } else { "  " };
-                format!("{:<9} {mark} {text}", name(*place))
+                format!("{:<11} {mark} {text}", name(*place))
             }
             What::All { text } => format!("=== {text}"),
         };

@@ -38,7 +38,8 @@ impl Store {
     fn change_member(&mut self, region: RegionId, store: u64, number: u64) {
         let Some(now) = self.node.store.region(region) else { return };
         let voters = now.peers.iter().filter(|peer| !peer.learner).count();
-        let new = Peer { id: NodeId(number), store: StoreId(store), learner: number % 3 > 0 };
+        let new =
+            Peer { id: NodeId(number), store: StoreId(store), learner: !number.is_multiple_of(3) };
         let (peer, remove) = match now.peer_on(StoreId(store)) {
             None => (new, false),
             Some(old) if old.learner && number.is_multiple_of(2) => {

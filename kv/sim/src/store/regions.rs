@@ -29,6 +29,12 @@ pub(super) fn first(stores: u64, count: u64) -> Vec<Region> {
         .collect()
 }
 
+/// The region that a key belongs to, of so many.
+pub(super) fn of(key: &str, count: u64) -> u64 {
+    let before = BOUNDS.iter().filter(|bound| **bound <= key).count() as u64;
+    (before + 1).min(count)
+}
+
 impl Store {
     /// The region that a client names; none: it leaves that to the store. A wrong one is noted.
     pub(super) fn route(&mut self, call: u64, op: &Op) -> Option<(RegionId, Epoch)> {

@@ -34,8 +34,8 @@ const CHOICES: &[(&str, &[u64])] = &[
     ("batch_bytes_max", &[4 << 10, 100]),
     ("proposals_max", &[1 << 16, 3]),
     ("reads_max", &[1 << 16, 2]),
-    ("deadline_ticks", &[10, 3, 40, 200]),
-    ("wal_segment_bytes", &[64 << 10, 48 << 10, 16 << 10]),
+    ("deadline_ticks", &[10, 3, 200]),
+    ("wal_segment_bytes", &[64 << 10, 48 << 10]),
     ("wal_purge_segments", &[4, 1]),
     ("engine_segment_bytes", &[64 << 10, 4 << 10]),
 ];

@@ -71,7 +71,8 @@ impl<P: Process> World<'_, P> {
             (false, _) => it.draw(&scenario.clients),
         };
         let key = op.keys().next().unwrap_or_default();
-        let store = it.choose(key, &scenario.clients, scenario.stores);
+        let group = P::group(&scenario.features, key);
+        let store = it.choose(group, &scenario.clients, scenario.stores);
         self.calls += 1;
         let call = self.calls;
         it.waits = Some(call);
