@@ -9,8 +9,8 @@
 //!
 //! A crate that has marks depends on this one and has an empty feature `marks`, which is never a
 //! default. Without the feature a mark is the constant `false` in an `if`, so that nothing of it is
-//! left in the program. `kv/sim` switches the feature on, tells which marks no seed left, and has a
-//! test that demands all of them.
+//! left in the program. `kv/sim` switches the feature on, and its campaigns tell which marks no seed
+//! left.
 //!
 //! A mark is also a place where something can be done to the program: a simulator [`arm`]s one, and
 //! the power fails just there.

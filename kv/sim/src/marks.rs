@@ -2,7 +2,7 @@
 //!
 //! A search can only find bugs in what it reaches. The world leaves marks here, and the rare
 //! branches of raft, raftstore and wal leave theirs (`mark!`, see the crate `tinykv-mark`); a
-//! campaign tells which marks no run left, and the test `corpus` demands all of them.
+//! campaign tells which marks no run left, and the test `corpus` compares the list with the sources.
 
 use std::collections::BTreeSet;
 
