@@ -153,11 +153,10 @@ fn leader_and_follower(cluster: &Cluster) -> [SocketAddr; 2] {
 }
 
 #[test]
-fn redis_py_and_node_redis_run_on_the_leader_of_a_cluster() {
+fn redis_py_and_node_redis_run_on_any_store_of_a_cluster() {
     // A machine that is busy must not make the leader change in between.
     let cluster = Cluster::start(3, &["--sync=never", "--raft-election-ticks=40"]);
-    // DBSIZE of another store may be behind: it counts what is applied there.
-    for address in leader_and_follower(&cluster).into_iter().take(1) {
+    for address in leader_and_follower(&cluster) {
         let address = address.to_string();
         let said = run(Command::new("python3").arg(script("redis_py.py")).arg(&address), b"");
         assert!(said.contains("checks passed"), "{said}");
