@@ -40,11 +40,7 @@ sim-raft: ## search SEEDS seeds of the raft simulator for a violation (SEEDS=100
 sim: ## search SEEDS seeds of the simulated cluster for a failure (SEEDS=10000, ARGS='--first 5000')
 	$(CARGO) run --release --package tinykv-sim -- --seeds $(SEEDS) $(ARGS)
 
-sim-bench-cost: ## CPU and memory by stores and regions, idle and loaded (NODES='1 3 5' REGIONS='1 100 1000' IDLE=10 ACTIVE=10 RATE=2000)
-	$(CARGO) build --release --package tinykv-server --package tinykv-client
-	kv/server/bench/cost.sh
-
-mutants: ## switch on each known bug of raft and raftstore, and count the seeds that find it
+sim-mutants: ## switch on each known bug of raft and raftstore, and count the seeds that find it
 	$(CARGO) run --release --package tinykv-sim --features mutants -- --mutants --seeds $(SEEDS) $(ARGS)
 
 bench-raft: ## the raft core beside raft-rs, on the same work in one process
@@ -174,6 +170,10 @@ fuzz: ## run each fuzz target for FUZZ_SECONDS (needs: rustup toolchain install 
 	@for folder in proto kv/wal; do for target in $$(cd $$folder && $(CARGO) +nightly fuzz list); do \
 	  (cd $$folder && mkdir -p fuzz/corpus/$$target && $(CARGO) +nightly fuzz run $$target fuzz/corpus/$$target \
 	    $$(ls -d fuzz/seeds/$$target 2>/dev/null) -- -max_total_time=$(FUZZ_SECONDS)) || exit 1; done; done
+
+bench-cost: ## CPU and memory by stores and regions, idle and loaded (NODES='1 3 5' REGIONS='1 100 1000' IDLE=10 ACTIVE=10 RATE=2000)
+	$(CARGO) build --release --package tinykv-server --package tinykv-client
+	kv/server/bench/cost.sh
 
 bench-cluster: ## compare a cluster of three with etcd (RUNS=5 CLIENTS='1 64 256' SECONDS_EACH=5 and the like)
 	$(CARGO) build --release --package tinykv-server --package tinykv-client
