@@ -31,6 +31,12 @@ fn in_both_versions(body: impl Fn(&mut Connection)) {
     }
 }
 
+/// Checks how many keys there are, if the engine counts them.
+fn check_size(c: &mut Connection, keys: u64) {
+    let size: u64 = cmd("DBSIZE").query(c).unwrap();
+    assert!(size == keys || !program::counts_keys(), "{size} keys, not {keys}");
+}
+
 #[test]
 fn values_are_set_and_read() {
     in_both_versions(|c| {
@@ -76,7 +82,7 @@ fn many_keys_at_once() {
         assert_eq!(c.exists::<_, u64>(&["a", "b", "a", "absent"]).unwrap(), 3);
         assert_eq!(c.del::<_, u64>(&["a", "absent"]).unwrap(), 1);
         assert_eq!(c.unlink::<_, u64>(&["b"]).unwrap(), 1);
-        assert_eq!(cmd("DBSIZE").query::<u64>(c).unwrap(), 0);
+        check_size(c, 0);
     });
 }
 
@@ -130,9 +136,9 @@ fn keys_are_listed() {
         let found: RedisResult<BTreeSet<String>> = c.scan().unwrap().collect();
         assert_eq!(found.unwrap().len(), 251);
         assert_eq!(c.keys::<_, Vec<String>>("o*").unwrap(), ["other"]);
-        assert_eq!(cmd("DBSIZE").query::<u64>(c).unwrap(), 251);
+        check_size(c, 251);
         () = cmd("FLUSHDB").query(c).unwrap();
-        assert_eq!(cmd("DBSIZE").query::<u64>(c).unwrap(), 0);
+        check_size(c, 0);
     });
 }
 

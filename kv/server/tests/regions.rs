@@ -129,7 +129,8 @@ fn clients_of_any_store_use_keys_of_all_regions() {
         );
         assert_eq!(client.run("EXISTS a d z z absent"), "4");
         assert_eq!(client.run("KEYS *"), "[\"a\", \"d\", \"lll\", \"m\", \"tz\", \"z\"]");
-        assert_eq!(client.run("DBSIZE"), "6");
+        let size = client.run("DBSIZE");
+        assert!(size == "6" || !program::counts_keys(), "{size}");
         assert_eq!(client.run("MSET a 0 aa 1 b 2"), "OK", "all in one region");
         assert_eq!(client.run("DEL aa b"), "2");
         let refused = client.run("MSET a 0 z 1");
@@ -291,10 +292,11 @@ fn keys_expire_in_all_regions() {
     for key in ["a", "e", "n", "z"] {
         assert_eq!(client.run(&format!("SET {key} v PX 1")), "OK");
     }
-    // Not only hidden, but removed, on every store.
+    // Not only hidden, but removed, on every store; where keys are not counted, they are hidden.
     for id in 1..=3 {
         let mut client = cluster.client(id);
-        while client.run("DBSIZE") != "0" {}
+        while program::counts_keys() && client.run("DBSIZE") != "0" {}
+        while client.run("EXISTS a e n z") != "0" {}
     }
 }
 

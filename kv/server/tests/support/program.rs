@@ -32,6 +32,12 @@ pub(crate) fn command(path: &Path, flags: &[&str]) -> Command {
     command
 }
 
+/// Whether the engine under test counts its keys; RocksDB knows them only about.
+#[allow(dead_code, reason = "not every suite needs every helper")]
+pub(crate) fn counts_keys() -> bool {
+    std::env::var("TEST_ENGINE").as_deref() != Ok("rocksdb")
+}
+
 /// The flag of the engine under test; none if the flags name one, or `TEST_ENGINE` does not.
 fn engine(flags: &[&str]) -> Option<String> {
     let chosen = flags.iter().any(|flag| flag.starts_with("--engine"));
