@@ -194,7 +194,7 @@ fn is_beyond(one: &Bound<Bytes>, other: &Bound<Bytes>) -> bool {
 }
 
 /// Calls `f` with each key that a command names.
-fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
+pub(crate) fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
     match command {
         Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. })
         | Command::Write(

@@ -11,7 +11,7 @@
 //! other. So a command that is taken apart is not carried out at one moment. What promises to be,
 //! a put of many keys, a move of a key or an atomic chunk, is refused instead.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use bytes::Bytes;
@@ -21,7 +21,7 @@ use proto::peer::{Epoch, Region, RegionError, RegionId};
 use raftstore::KeySpan;
 
 use crate::format::{decode_key, encode_key, encode_range};
-use crate::machine::span_of;
+use crate::machine::{for_keys, span_of};
 use crate::{Chunk, Command, Failure, Read, Response, Write};
 
 /// The region of a request, as the store knows it now.
@@ -142,31 +142,17 @@ impl Split {
             Command::Write(Write::DeleteRange { cf, start, end }) => {
                 Join::All(self.put_range(*cf, start, end.as_ref(), find)?)
             }
-            Command::Write(Write::PutMany { pairs, .. } | Write::PutManyIfAbsent { pairs, .. }) => {
-                let lots = lots(pairs, |(key, _)| home(key))?;
-                match lots.into_keys().collect::<Vec<_>>()[..] {
-                    [] => Join::Same(self.put(find(b"")?.id, command.clone())),
-                    [region] => Join::Same(self.put(region, command.clone())),
+            // It is not taken apart: its keys are in one region, or it is refused.
+            whole => {
+                let mut homes = Vec::new();
+                for_keys(whole, &mut |key| homes.push(home(key)));
+                let homes: BTreeSet<RegionId> = homes.into_iter().collect::<Result<_, _>>()?;
+                match homes.into_iter().collect::<Vec<_>>()[..] {
+                    [] => Join::Same(self.put(find(b"")?.id, whole.clone())),
+                    [region] => Join::Same(self.put(region, whole.clone())),
                     _ => Join::Refused(Failure::SeveralRegions),
                 }
             }
-            Command::Write(Write::CopyKey { from, to, .. }) => match (home(from)?, home(to)?) {
-                (one, other) if one == other => Join::Same(self.put(one, command.clone())),
-                _ => Join::Refused(Failure::SeveralRegions),
-            },
-            Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. })
-            | Command::Write(
-                Write::Put { key, .. }
-                | Write::PutIf { key, .. }
-                | Write::GetDelete { key, .. }
-                | Write::Add { key, .. }
-                | Write::AddFloat { key, .. }
-                | Write::Append { key, .. }
-                | Write::SetRange { key, .. }
-                | Write::SetBit { key, .. }
-                | Write::SetExpiry { key, .. }
-                | Write::GetSetExpiry { key, .. },
-            ) => Join::Same(self.put(home(key)?, command.clone())),
         })
     }
 
