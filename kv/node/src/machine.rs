@@ -17,7 +17,7 @@ use crate::format::{RAW_CFS, decode_expiry, decode_value, encode_key, encode_ran
 use crate::overlay::Overlay;
 use crate::read::Source;
 use crate::solo::execute_one;
-use crate::sweep::{SWEEP_KEYS_MAX, any_expiring};
+use crate::sweep::{SWEEP_KEYS_MAX, expiring};
 use crate::write::Writer;
 use crate::{Chunk, Command, Failure, Read, Response, Time, Write};
 
@@ -52,10 +52,7 @@ impl StateMachine for RawMachine {
     }
 
     fn reset(&mut self, engine: &dyn Engine) -> engine::Result<()> {
-        let view = engine.view()?;
-        for cf in RAW_CFS {
-            self.may_expire[cf.index()] = any_expiring(view.as_ref(), cf).map_err(engine_error)?;
-        }
+        self.may_expire = expiring(engine.view()?.as_ref())?;
         Ok(())
     }
 

@@ -2,10 +2,9 @@
 
 use engine::{Cf, Engine};
 
-use crate::format::RAW_CFS;
 use crate::overlay::Overlay;
 use crate::read;
-use crate::sweep::{any_expiring, sweep};
+use crate::sweep::{expiring, sweep};
 use crate::write::Writer;
 use crate::{Chunk, Command, Group, Response, Result, Time};
 
@@ -21,11 +20,7 @@ pub struct Solo {
 impl Solo {
     /// Learns what it must know of the engine's keys.
     pub(crate) fn open(engine: &dyn Engine) -> Result<Solo> {
-        let view = engine.view()?;
-        let mut may_expire = [false; Cf::ALL.len()];
-        for cf in RAW_CFS {
-            may_expire[cf.index()] = any_expiring(view.as_ref(), cf)?;
-        }
+        let may_expire = expiring(engine.view()?.as_ref())?;
         Ok(Solo { may_expire, now: Time::default() })
     }
 
@@ -51,10 +46,7 @@ impl Solo {
         let sweep = sweep(engine, self.now)?;
         if sweep.batch.is_empty() {
             // Nothing is due. Where nothing will ever be, writes need not look for it.
-            let view = engine.view()?;
-            for cf in RAW_CFS {
-                self.may_expire[cf.index()] = any_expiring(view.as_ref(), cf)?;
-            }
+            self.may_expire = expiring(engine.view()?.as_ref())?;
         }
         Ok(Group { batch: sweep.batch, responses: Vec::new(), has_more: sweep.has_more })
     }

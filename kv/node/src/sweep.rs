@@ -44,8 +44,12 @@ pub(crate) fn sweep(engine: &dyn Engine, now: Time) -> Result<Sweep> {
     Ok(sweep)
 }
 
-/// Whether any key of a column family may expire.
-pub(crate) fn any_expiring(view: &dyn View, cf: Cf) -> Result<bool> {
-    let first = view.keys(Cf::Expiry, expiry_range_all(cf), Direction::Forward).next();
-    Ok(first.transpose()?.is_some())
+/// Which column families hold a key that may expire, by [`Cf::index`].
+pub(crate) fn expiring(view: &dyn View) -> engine::Result<[bool; Cf::ALL.len()]> {
+    let mut expiring = [false; Cf::ALL.len()];
+    for cf in RAW_CFS {
+        let first = view.keys(Cf::Expiry, expiry_range_all(cf), Direction::Forward).next();
+        expiring[cf.index()] = first.transpose()?.is_some();
+    }
+    Ok(expiring)
 }

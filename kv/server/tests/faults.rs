@@ -19,8 +19,9 @@
 //! make faults MINUTES=10 SEED=7                            the long form
 //! ```
 //!
-//! What goes wrong is written to `target/tmp/faults-SEED`: the history as JSON lines and as a page,
-//! and the logs of the stores. `tinykv-sim check` judges such a history again.
+//! What goes wrong is written to the folder `faults-SEED` among cargo's files for tests, and the run
+//! says where that is: the history as JSON lines and as a page, and the logs of the stores.
+//! `tinykv-sim check` judges such a history again.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 #![expect(clippy::print_stdout, reason = "it says what it does, and how to replay it")]
