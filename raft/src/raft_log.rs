@@ -309,14 +309,19 @@ impl<S: Storage> RaftLog<S> {
     }
 
     /// Takes fresh copies of damaged entries. The leader's entry at a damaged place may be the same
-    /// entry, which is repaired, so that what stands after it stays; or another one, or one that is
-    /// not known to be the same: then [`RaftLog::merge`] replaces it as a conflict.
+    /// entry, which is repaired, so that what stands after it stays: what is committed always is. Or it
+    /// may be another one, or one that is not known to be the same: then [`RaftLog::merge`] replaces it
+    /// as a conflict.
     pub(crate) fn repair(&mut self, entries: &Entries) {
         for entry in entries {
             let Ok(place) = self.faulty.binary_search(&entry.index) else { continue };
             let is_last = entry.index == self.last.index;
             let term = |index| self.term(index).ok();
             let is_copy = match self.storage.term(entry.index) {
+                // No leader lacks what is committed (Leader Completeness, section 5.4).
+                _ if entry.index <= self.committed && !crate::mutant!("faulty_committed_kept") => {
+                    true
+                }
                 // Storage knows the name of what it cannot read.
                 Ok(known) => known == entry.term,
                 // Terms do not go back within a log. So between two entries of one term stands one

@@ -435,6 +435,11 @@ const FURTHER: &[Bug] = &[
                 "damage::the_last_applied_entry_is_fetched_again",
             ),
             (
+                "faulty_committed_kept",
+                "known_bugs",
+                "damage::a_committed_entry_between_terms_is_fetched_again",
+            ),
+            (
                 "faulty_acknowledged",
                 "known_bugs",
                 "damage::a_damaged_entry_is_neither_forgotten_nor_led_with",

@@ -19,6 +19,9 @@ use super::member::Member;
 use super::options::{NODES, Options, TICK};
 use super::{faults, liveness};
 
+/// The most that may happen in a run; most take some thousand steps.
+const STEPS_MAX: u64 = 1_000_000;
+
 /// What a run was like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Report {
@@ -178,6 +181,9 @@ impl World {
             let Some(Reverse(Scheduled { at, event, .. })) = self.queue.pop() else { break };
             self.now = at;
             self.steps += 1;
+            if self.steps > STEPS_MAX {
+                return Err(format!("messages beget messages: {STEPS_MAX} steps, and no end"));
+            }
             self.note(&event);
             self.happen(event)?;
         }

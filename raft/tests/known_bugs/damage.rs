@@ -43,3 +43,22 @@ fn the_last_applied_entry_is_fetched_again() {
     assert_eq!(member.node.campaign(), Ok(()));
     assert!(member.applied.is_empty(), "nothing is applied twice");
 }
+
+/// Nothing stands beside a damaged entry that tells its term, but it is committed, so the leader's is a
+/// copy. A follower that does not take it asks again for ever, and with a window of messages each
+/// answer makes more. (The simulator found this.)
+#[test]
+fn a_committed_entry_between_terms_is_fetched_again() {
+    let mut storage = storage_of(&[1, 2, 3], &[1, 2, 3], hard_state(3, None, 3));
+    storage.damage(Index(2));
+    let mut member = Member::new(stage_config(1), storage);
+    let append = |prev, entries| Body::Append { prev, commit: Index(3), entries };
+    let sent = member.hear(2, 3, append(EntryId::new(3, 3), Entries::default()));
+    let hint = EntryId::new(1, 1);
+    assert_eq!(sent[0].body, Body::AppendRejected { rejected: Index(3), hint, damaged: true });
+    let entries = Entries::new(log_of(&[1, 2, 3])[1..2].to_vec());
+    let sent = member.hear(2, 3, append(hint, entries));
+    assert_eq!(sent[0].body, Body::AppendAccepted { index: Index(3) });
+    assert_eq!(member.node.entry_term(Index(2)), Some(Term(2)));
+    assert_eq!(member.applied.len(), 3, "what stood after it was never in doubt");
+}
