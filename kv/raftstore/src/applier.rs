@@ -172,6 +172,12 @@ impl<M: StateMachine> Applier<M> {
         &self.engine
     }
 
+    /// A region as the engine has it; none if there is nothing of it.
+    #[must_use]
+    pub fn region(&self, id: RegionId) -> Option<&Region> {
+        self.regions.get(&id).map(|loaded| &loaded.state.region)
+    }
+
     /// Does tasks, in order. What it gives back is true once this returns.
     ///
     /// # Errors

@@ -314,10 +314,12 @@ impl<R> Store<R> {
         Some(LeaderHint { peer: leader, address: self.addresses.get(&leader.store).cloned() })
     }
 
-    /// Up to where a region is applied here; 0 if it is not here.
+    /// Up to where a region can be read here; 0 if it is not here, or if a snapshot is being put in
+    /// the place of its data.
     #[must_use]
-    pub fn applied_index(&self, region: RegionId) -> raft::Index {
-        self.peers.get(&region).map_or(raft::Index(0), |peer| peer.applied.index)
+    pub fn readable_index(&self, region: RegionId) -> raft::Index {
+        let peer = self.peers.get(&region).filter(|peer| peer.installing.is_none());
+        peer.map_or(raft::Index(0), |peer| peer.applied.index)
     }
 
     /// What is known of a region.

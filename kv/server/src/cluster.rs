@@ -10,7 +10,8 @@
 //! A write goes into the log of its region and is answered when it is applied here. A read waits at
 //! a barrier: the leader confirms that it leads, and says how much is applied; once as much is
 //! applied here, the read is done as in a store that stands alone. So every store serves reads from
-//! its own engine, and what was answered anywhere before is seen.
+//! its own engine, and what was answered anywhere before is seen. If the region is removed here in
+//! between, the read comes to the barrier again; see [`Erasures`].
 //!
 //! A store that does not lead forwards writes to the leader, or tells a client that can go there
 //! itself. While there is no leader, requests wait, until their time is over.
@@ -20,6 +21,7 @@
 
 mod admin;
 mod apply_thread;
+mod erasures;
 mod forward;
 mod inbox;
 mod metrics;
@@ -40,6 +42,7 @@ use parking_lot::Mutex;
 use proto::peer::{PeerMessage, RegionId, StoreId};
 use tokio::sync::{mpsc, oneshot};
 
+pub(crate) use erasures::{Erasures, Moment};
 pub(crate) use metrics::ClusterMetrics;
 pub(crate) use open::{Opened, open};
 pub(crate) use status::{Inspection, region_json};
@@ -78,6 +81,8 @@ pub(crate) struct Cluster {
     inbox: Arc<Inbox>,
     pub(crate) peers: Arc<Peers<PeerMessage>>,
     pub(crate) metrics: Arc<ClusterMetrics>,
+    /// What is being erased here.
+    pub(crate) erasures: Arc<Erasures>,
     pub(crate) members: BTreeMap<u64, String>,
     store_id: u64,
     /// Where clients reach this store by the native protocol.
@@ -104,6 +109,7 @@ impl Cluster {
     ) -> io::Result<Cluster> {
         let inbox = Arc::new(Inbox::default());
         let metrics = Arc::new(ClusterMetrics::default());
+        let erasures = Arc::new(Erasures::default());
         let Opened { node, wal, applier, engine, disks } = opened;
         let mut options = peers_options(config, native, disks);
         options.layout = open::layout_of(&node.store);
@@ -133,7 +139,8 @@ impl Cluster {
         let raft = RaftThread::new(parts);
         let apply = {
             let (inbox, metrics) = (Arc::clone(&inbox), Arc::clone(&metrics));
-            move || apply_thread::run(applier, &tasks_out, &inbox, &metrics)
+            let erasures = Arc::clone(&erasures);
+            move || apply_thread::run(applier, &tasks_out, (&inbox, &erasures), &metrics)
         };
         let threads = vec![
             thread::Builder::new().name("raft".into()).spawn(move || raft.run())?,
@@ -143,6 +150,7 @@ impl Cluster {
             inbox,
             peers,
             metrics,
+            erasures,
             members: config.cluster.0.clone(),
             store_id: config.store_id,
             native,

@@ -88,7 +88,7 @@ pub struct Server;
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
 pub struct Running {
-    context: Arc<Context>,
+    pub(crate) context: Arc<Context>,
     addresses: Addresses,
     workers: Option<Arc<Vec<Worker>>>,
     write_thread: Option<WriteThread>,

@@ -7,6 +7,8 @@
 //! Where a sync is quick the hand-over costs as much as the sync does. So a worker waits for the
 //! disk itself if that delays nobody: all that it serves are writes that wait for this very sync.
 
+mod asked;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -19,6 +21,7 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{Permit, Store, StoreError};
+use asked::Asked;
 
 /// A worker whose reads are at most this part of its writes, one in sixteen, serves writers.
 const READS_OF_WRITES: u64 = 16;
@@ -230,36 +233,30 @@ impl Mailbox {
 
     /// Reads, where [`Mailbox::read_now`] cannot.
     pub(crate) async fn read(&self, read: Read) -> Result<Vec<Response>, StoreError> {
-        if self.store.cluster().is_some() {
-            let _permit = self.enter_read(&read)?;
+        let Some(cluster) = self.store.cluster() else { return self.store.read(vec![read]).await };
+        loop {
+            let since = cluster.erasures.moment();
+            let permit = self.enter_read(&read)?;
             self.readable(reach_of(&read)).await?;
-            if let Some(response) = self.store.read_now(&read, self.store.clock.now()) {
-                return Ok(vec![response]);
+            drop(permit);
+            let responses = match self.store.read_now(&read, self.store.clock.now()) {
+                Some(response) => vec![response],
+                None => self.store.read(vec![read.clone()]).await?,
+            };
+            if cluster.erasures.is_intact(|| reach_of(&read), since) {
+                return Ok(responses);
             }
         }
-        self.store.read(vec![read]).await
     }
 
     /// Reads, where [`Mailbox::read_now`] cannot; the outcome goes to `to`.
-    pub(crate) fn read_to(&self, read: Read, to: Tagged) -> Result<(), StoreError> {
-        if self.store.cluster().is_none() {
-            return self.store.read_to(read, to);
-        }
-        let (permit, reach) = (self.enter_read(&read)?, reach_of(&read));
-        let store = Arc::clone(&self.store);
-        let waiter = move |readable: Result<_, StoreError>| {
-            drop(permit);
-            match readable {
-                Err(error) => to.send(Err(error)),
-                Ok(_) => match store.read_now(&read, store.clock.now()) {
-                    Some(response) => to.send(Ok(vec![response])),
-                    // Where the pool is full, dropping `to` answers.
-                    None => drop(store.read_to(read, to)),
-                },
+    pub(crate) fn read_to(self: &Arc<Self>, read: Read, to: Tagged) -> Result<(), StoreError> {
+        match self.store.cluster() {
+            None => self.store.read_to(read, to),
+            Some(cluster) => {
+                Asked { since: cluster.erasures.moment(), read, to }.wait(self, cluster)
             }
-        };
-        self.when_readable(reach, Box::new(waiter));
-        Ok(())
+        }
     }
 
     /// Takes room for a read that waits at a barrier.
@@ -269,19 +266,21 @@ impl Mailbox {
 
     /// Reads a page of a range. In a cluster it is read region by region, each part at one moment.
     pub(crate) async fn scan(&self, scan: Scan) -> Result<Page, StoreError> {
-        if self.store.cluster().is_none() {
-            return self.store.scan(scan).await;
-        }
+        let Some(cluster) = self.store.cluster() else { return self.store.scan(scan).await };
         let (mut page, mut rest) = (Page::default(), scan);
         // A short scan should not ask for many regions, a long one not for each by itself.
         let mut regions_max = 1;
         loop {
+            let since = cluster.erasures.moment();
             let direction = rest.direction;
-            let reach = Reach::Range { range: rest.range(), direction, regions_max };
-            let border = self.readable(reach).await?;
+            let reach = |scan: &Scan| Reach::Range { range: scan.range(), direction, regions_max };
+            let border = self.readable(reach(&rest)).await?;
             let mut part = rest.clone();
             let next = border.map(|border| part.split_off(&border));
-            let found = self.store.scan(part).await?;
+            let found = self.store.scan(part.clone()).await?;
+            if !cluster.erasures.is_intact(|| reach(&part), since) {
+                continue;
+            }
             let bytes: usize = found.pairs.iter().map(|(key, value)| key.len() + value.len()).sum();
             let pairs = found.pairs.len();
             page.has_more = found.has_more;

@@ -36,7 +36,7 @@ impl RaftThread {
         self.write(ready.logs, ready.number, ready.must_sync);
         for tag in ready.reads {
             if let Some(Pending::Barriers(region, barriers)) = self.pending.remove(&tag) {
-                let applied = self.parts.node.store.applied_index(region).0;
+                let applied = self.parts.node.store.readable_index(region).0;
                 barriers.into_iter().for_each(|barrier| self.finish_barrier(barrier, Ok(applied)));
             }
         }

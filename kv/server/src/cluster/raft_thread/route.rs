@@ -322,7 +322,7 @@ impl RaftThread {
     pub(super) fn wake_readers(&mut self) {
         let mut awake = Vec::new();
         for (region, waiting) in &mut self.waiting {
-            let applied = self.parts.node.store.applied_index(*region).0;
+            let applied = self.parts.node.store.readable_index(*region).0;
             let due = waiting.extract_if(.., |(index, _)| *index <= applied);
             awake.extend(due.flat_map(|(_, barriers)| barriers).map(|it| (it, applied)));
         }
