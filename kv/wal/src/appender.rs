@@ -12,7 +12,7 @@ use crate::dir::SegmentFile;
 use crate::error::{Error, Result};
 use crate::id::Lsn;
 use crate::metrics::count;
-use crate::record::NOTE_BYTES_MAX;
+use crate::record::{Item, NOTE_BYTES_MAX};
 use crate::store::{Segment, Store};
 use crate::tail::{Seal, Tail};
 use mutant::mutant;
@@ -73,14 +73,23 @@ impl Appender {
     /// Writes batches as one block, with notes of what was found damaged. They were checked
     /// before.
     pub(crate) fn commit(&mut self, mut batches: Vec<Ops>, durability: Durability) -> Result<Lsn> {
+        self.commit_or_keep(&mut batches, durability)
+    }
+
+    /// The same; where the disk is full, the batches are left as they were.
+    pub(crate) fn commit_or_keep(
+        &mut self,
+        batches: &mut Vec<Ops>,
+        durability: Durability,
+    ) -> Result<Lsn> {
         let store = Arc::clone(&self.store);
         store.check_alive()?;
+        let count_batches = batches.len() as u64;
         let mut bytes_max: u64 = batches.iter().map(Ops::bytes_max).sum();
         let limit = store.options.batch_bytes_max();
         if bytes_max > limit {
             return Err(Error::TooLarge { bytes: bytes_max, limit });
         }
-        let count_batches = batches.len() as u64;
         let (synced, first_seq, wants_notes) = {
             let state = store.state.read();
             (state.synced, state.first_seq, state.index.wants_notes())
@@ -92,13 +101,19 @@ impl Appender {
             batches.insert(0, Ops { items, ..Ops::default() });
             bytes_max += batches[0].bytes_max();
         }
-        if !self.tail.fits(bytes_max) {
-            self.roll(batches.iter().all(Ops::frees_space))?;
+        if !self.tail.fits(bytes_max)
+            && let Err(error) = self.roll(batches.iter().all(Ops::frees_space))
+        {
+            batches.drain(..usize::from(wants_notes));
+            return Err(error);
         }
         let fresh = self.tail.is_fresh();
         let buffer = std::mem::take(&mut self.buffer);
-        let block = self.tail.form(batches, (synced, first_seq), buffer);
+        let lens: Vec<usize> = batches.iter().map(|batch| batch.items.len()).collect();
+        let block = self.tail.form(batches.as_mut_slice(), (synced, first_seq), buffer);
         if let Err(error) = self.segment.file.write_all_at(&block.bytes, block.header.offset) {
+            give_back(batches, lens, block.items.into_iter().skip(usize::from(fresh)));
+            batches.drain(..usize::from(wants_notes));
             return Err(self.write_failed(error));
         }
         self.unsynced = true;
@@ -259,5 +274,12 @@ impl Appender {
         self.store.poison();
         let what = format!("write {}", self.segment.id.name().display());
         Error::Io { what, source }
+    }
+}
+
+/// Gives batches the items back of which a block was formed.
+fn give_back(batches: &mut [Ops], lens: Vec<usize>, mut items: impl Iterator<Item = Item>) {
+    for (batch, len) in batches.iter_mut().zip(lens) {
+        batch.items = items.by_ref().take(len).collect();
     }
 }

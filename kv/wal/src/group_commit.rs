@@ -6,13 +6,20 @@
 //!
 //! Two threads belong to it: one prepares and seals segments; the other leads for batches that
 //! nobody waits for, and writes the mark when the log falls idle.
+//!
+//! Where the disk is full, a thread that waits hears so. Batches that were handed in stay, in their
+//! order, and are tried again until there is room: one that is given up must take all later ones with
+//! it, which only their owner could do again.
 
 mod queue;
 
 use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+
+use mutant::mutant;
 
 use crate::appender::{Appender, Durability};
 use crate::batch::{LogBatch, Ops};
@@ -43,6 +50,9 @@ const MARK_AFTER: Duration = Duration::from_millis(5);
 const GATHER_YIELDS: usize = 16;
 const GATHER_CROWD: usize = 4;
 
+/// How long the writer thread waits before it tries a full disk again.
+const FULL_RETRY: Duration = Duration::from_millis(500);
+
 /// A log of many groups that many threads use. Clones are handles to the same log, which is
 /// closed with the last one. It reads as a [`WalReader`] does.
 pub struct SharedWal<E> {
@@ -62,6 +72,8 @@ struct Shared {
     queue: Mutex<Queue>,
     /// Wakes the writer thread.
     work: Condvar,
+    /// Whether batches that were handed in wait for room on the disk.
+    is_full: AtomicBool,
 }
 
 impl<E> Clone for SharedWal<E> {
@@ -95,6 +107,7 @@ impl<E: WalEntry> SharedWal<E> {
             appender: Mutex::new(appender),
             queue: Mutex::default(),
             work: Condvar::new(),
+            is_full: AtomicBool::new(false),
         });
         let owner = Owner { shared: Arc::clone(&shared), threads: Mutex::default() };
         store.pool.set_threaded();
@@ -128,7 +141,8 @@ impl<E: WalEntry> SharedWal<E> {
     }
 
     /// Hands in a batch; `done` is called, in another thread, once it is written as asked, or
-    /// refused. Batches handed in one after another are written and answered in this order.
+    /// refused. Batches handed in one after another are written and answered in this order. Where the
+    /// disk is full they wait for room: see [`SharedWal::is_full`].
     ///
     /// The next commit waits for `done`, which therefore must be quick, and must not itself wait
     /// for the log: it may submit, but not write or sync.
@@ -151,6 +165,13 @@ impl<E: WalEntry> SharedWal<E> {
             shared.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether batches that were handed in wait for room on the disk. They are tried again now and
+    /// then; when the log is closed before, they are refused as [`Error::DiskFull`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.owner.shared.is_full.load(Ordering::Acquire)
     }
 
     /// Makes all that was written durable.
@@ -225,9 +246,10 @@ impl Shared {
             let options = &self.store.options;
             let bytes_max = options.group_bytes_max.min(options.batch_bytes_max());
             let group = self.queue.lock().take_group(bytes_max);
-            let told = commit(&mut appender, group);
+            let (told, kept) = commit(&mut appender, group);
             drop(appender);
             let told_count = told.len();
+            let told = self.keep(kept, told);
             // Calls first: the next leader must not call before this one.
             let mut waiters = Vec::new();
             for (notify, result) in told {
@@ -243,6 +265,34 @@ impl Shared {
             if !go_on {
                 return;
             }
+            self.await_room();
+        }
+    }
+
+    /// Puts batches back for which the disk has no room; adds them to what is told once the log is
+    /// being closed.
+    fn keep(&self, kept: Vec<Request>, mut told: Vec<Told>) -> Vec<Told> {
+        self.is_full.store(!kept.is_empty(), Ordering::Release);
+        if kept.is_empty() {
+            return told;
+        }
+        let mut queue = self.queue.lock();
+        if queue.stop || mutant!("wal-full-disk-refuses") {
+            told.extend(kept.into_iter().map(|it| (it.notify, Err(Error::DiskFull))));
+            return told;
+        }
+        for request in kept.into_iter().rev() {
+            queue.bytes += request.bytes;
+            queue.waiting.push_front(request);
+        }
+        told
+    }
+
+    /// Waits, on the writer thread, before a full disk is tried again.
+    fn await_room(&self) {
+        let mut queue = self.queue.lock();
+        if self.is_full.load(Ordering::Acquire) && !queue.stop {
+            self.work.wait_for(&mut queue, FULL_RETRY);
         }
     }
 
@@ -320,27 +370,34 @@ impl Shared {
     }
 }
 
-/// Commits a group; gives what to tell each of it, in order.
-fn commit(appender: &mut Appender, group: Vec<Request>) -> Vec<(Notify, Result<Lsn>)> {
+/// Who is told about a batch, and what.
+type Told = (Notify, Result<Lsn>);
+
+/// Commits a group; gives what to tell each of it, in order, and what was handed in and finds no
+/// room.
+fn commit(appender: &mut Appender, group: Vec<Request>) -> (Vec<Told>, Vec<Request>) {
     let mut checked = Vec::with_capacity(group.len());
     let mut batches = Vec::with_capacity(group.len());
     let mut durability = Durability::Deferred;
     {
         let state = appender.store.state.read();
         let mut bounds = Bounds::default();
-        for request in group {
+        for mut request in group {
             let fits = state.index.check(&request.ops.items, &mut bounds);
             if fits.is_ok() {
                 if request.durability == Durability::Synced {
                     durability = Durability::Synced;
                 }
-                batches.push(request.ops);
+                batches.push(std::mem::take(&mut request.ops));
             }
-            checked.push((request.notify, fits));
+            checked.push((request, fits));
         }
     }
-    let mut committed =
-        if batches.is_empty() { Ok(Lsn(0)) } else { appender.commit(batches, durability) };
+    let mut committed = match batches.is_empty() {
+        true => Ok(Lsn(0)),
+        false => appender.commit_or_keep(&mut batches, durability),
+    };
+    let is_full = matches!(committed, Err(Error::DiskFull));
     let mut answer = |fits: Result<()>| {
         fits?;
         match &mut committed {
@@ -352,7 +409,19 @@ fn commit(appender: &mut Appender, group: Vec<Request>) -> Vec<(Notify, Result<L
             }
         }
     };
-    checked.into_iter().map(|(notify, fits)| (notify, answer(fits))).collect()
+    let (mut told, mut kept) = (Vec::with_capacity(checked.len()), Vec::new());
+    let mut left = batches.into_iter();
+    for (mut request, fits) in checked {
+        let ops = if fits.is_ok() && is_full { left.next() } else { None };
+        match (&request.notify, ops) {
+            (Notify::Call(_), Some(ops)) => {
+                request.ops = ops;
+                kept.push(request);
+            }
+            _ => told.push((request.notify, answer(fits))),
+        }
+    }
+    (told, kept)
 }
 
 impl Owner {

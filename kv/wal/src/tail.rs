@@ -113,7 +113,7 @@ impl Tail {
     /// [`Tail::advance`], once the block is written.
     pub(crate) fn form(
         &self,
-        mut batches: Vec<Ops>,
+        batches: &mut [Ops],
         (synced, first_seq): (Lsn, u32),
         buffer: Vec<u8>,
     ) -> Block {
@@ -123,7 +123,7 @@ impl Tail {
             let (prev_seq, prev_uid) = (self.prev.seq, self.prev.uid);
             items.push(Item::Start(Start { prev_seq, prev_uid, first_seq }));
         }
-        for batch in &mut batches {
+        for batch in batches.iter_mut() {
             let at = items.len();
             items.append(&mut batch.items);
             fill_checksums(&mut items[at..], uid, &batch.payload);

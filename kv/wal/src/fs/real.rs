@@ -32,6 +32,15 @@ impl RealFs {
     pub fn shared() -> Arc<dyn Fs> {
         Arc::new(RealFs)
     }
+
+    /// How many bytes may still be written to the disk of a file or folder.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn free_bytes(path: &Path) -> io::Result<u64> {
+        let disk = rustix::fs::statvfs(path)?;
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
 }
 
 impl Fs for RealFs {

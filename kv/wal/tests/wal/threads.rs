@@ -96,6 +96,67 @@ fn every_submission_is_answered_when_the_log_is_dropped() {
     assert_eq!(wal.last_index(GroupId(1)), Some(50));
 }
 
+/// Hands in entries until the disk is full, and some more; gives how many.
+fn fill(wal: &SharedWal<RawEntry>, done: &mpsc::Sender<(u64, Result<Lsn, Error>)>) -> u64 {
+    let submit = |index| {
+        let done = done.clone();
+        let told = move |result| done.send((index, result)).unwrap();
+        wal.submit(append(1, index), Durability::Synced, told).unwrap();
+    };
+    let mut indexes = 1..;
+    while !wal.is_full() {
+        indexes.by_ref().take(1).for_each(&submit);
+        std::thread::yield_now();
+    }
+    indexes.by_ref().take(5).for_each(&submit);
+    indexes.start - 1
+}
+
+#[test]
+fn what_is_handed_in_while_the_disk_is_full_is_written_once_there_is_room() {
+    let (fs, options) = (MemFs::new(), model::options());
+    let wal = open(&fs, &options);
+    fs.set_capacity(Some(6 * options.segment_bytes));
+    let (sender, receiver) = mpsc::channel();
+    let count = fill(&wal, &sender);
+    let is_written = |index| wal.last_index(GroupId(1)) >= Some(index);
+    assert!(!is_written(count - 4), "{count}");
+    assert!(matches!(wal.write(append(2, 1), Durability::Synced), Err(Error::DiskFull)));
+    fs.set_capacity(None);
+    let done: Vec<u64> = receiver
+        .iter()
+        .take(usize::try_from(count).unwrap())
+        .map(|(index, result)| {
+            result.unwrap();
+            index
+        })
+        .collect();
+    assert_eq!(done, (1..=count).collect::<Vec<_>>());
+    assert!(!wal.is_full());
+    drop(wal);
+    let (wal, report) = model::open(&fs, &options).unwrap();
+    assert!(report.is_clean());
+    assert_eq!(wal.fetch(GroupId(1), 1..count + 1, u64::MAX).unwrap().len() as u64, count);
+}
+
+#[test]
+fn what_waits_for_room_is_refused_when_the_log_is_closed() {
+    let (fs, options) = (MemFs::new(), model::options());
+    let wal = open(&fs, &options);
+    fs.set_capacity(Some(6 * options.segment_bytes));
+    let (sender, receiver) = mpsc::channel();
+    let count = fill(&wal, &sender);
+    drop((wal, sender));
+    let done: Vec<_> = receiver.iter().collect();
+    assert_eq!(done.len() as u64, count);
+    let written = done.iter().take_while(|(_, result)| result.is_ok()).count();
+    assert!(done[written..].iter().all(|(_, result)| matches!(result, Err(Error::DiskFull))));
+    assert!(done.is_sorted_by_key(|(index, _)| *index), "told in order");
+    fs.set_capacity(None);
+    let (wal, _) = model::open(&fs, &options).unwrap();
+    assert_eq!(wal.last_index(GroupId(1)), Some(written as u64));
+}
+
 #[test]
 fn a_bad_batch_does_not_harm_its_neighbours() {
     let fs = MemFs::new();
