@@ -69,7 +69,7 @@ bench-pools: ## one server thread against several, and the pools of threads for 
 	kv/server/bench/pools.sh
 
 # All suites of the server that need no other programs; one build for all crates.
-SERVER_SUITES := $(patsubst kv/server/tests/%.rs,--test %,$(filter-out %/interop_differential.rs %/interop_programs.rs,$(wildcard kv/server/tests/*.rs)))
+SERVER_SUITES := $(patsubst kv/server/tests/%.rs,--test %,$(filter-out %/interop_differential.rs %/interop_programs.rs %/full_disk_mounted.rs,$(wildcard kv/server/tests/*.rs)))
 
 test-rocksdb: ## the suites of engines and of the server on RocksDB, and those of the bench
 	$(WITH_ROCKSDB) TEST_ENGINE=rocksdb $(CARGO) test --features tinykv-engine/rocksdb,tinykv-server/rocksdb \
@@ -135,6 +135,10 @@ test-interop: $(INTEROP_NODE)/redis ## compare with redis, and run its clients (
 $(INTEROP_NODE)/redis:
 	@command -v npm > /dev/null || { echo 'install node and npm: apt install nodejs npm'; exit 1; }
 	npm install --no-fund --no-audit --prefix target/interop redis@6.3.1
+
+.PHONY: test-full-disk
+test-full-disk: ## fill the disk of one store of a cluster, and make room again (mounts a small one; needs util-linux)
+	unshare --map-root-user --mount $(CARGO) test --package tinykv-server --features mounts --test full_disk_mounted $(ARGS)
 
 # What takes long. CI runs short forms.
 .PHONY: mutants mutants-rocksdb book course-docs fuzz

@@ -29,6 +29,7 @@ mod open;
 mod raft_thread;
 mod readers;
 mod request;
+mod room;
 mod status;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,7 @@ use inbox::{Event, Inbox, decode};
 use raft_thread::{MemberChange, Parts, RaftThread};
 pub(crate) use request::each;
 use request::{Write, WriteTo};
+use room::Room;
 
 /// The state machine of a region.
 type Machine = node::RawMachine;
@@ -83,6 +85,7 @@ pub(crate) struct Cluster {
     pub(crate) metrics: Arc<ClusterMetrics>,
     /// What is being erased here.
     pub(crate) erasures: Arc<Erasures>,
+    room: Arc<Room>,
     pub(crate) members: BTreeMap<u64, String>,
     store_id: u64,
     /// Where clients reach this store by the native protocol.
@@ -110,7 +113,7 @@ impl Cluster {
         let inbox = Arc::new(Inbox::default());
         let metrics = Arc::new(ClusterMetrics::default());
         let erasures = Arc::new(Erasures::default());
-        let Opened { node, wal, applier, engine, disks } = opened;
+        let Opened { node, wal, applier, engine, disks, room } = opened;
         let mut options = peers_options(config, native, disks);
         options.layout = open::layout_of(&node.store);
         let native = options.native.clone();
@@ -130,6 +133,7 @@ impl Cluster {
             tasks,
             pool,
             halt,
+            room: Arc::clone(&room),
             metrics: Arc::clone(&metrics),
             tick,
             election_ticks: u32::try_from(config.raft_election_ticks).unwrap_or(u32::MAX),
@@ -151,6 +155,7 @@ impl Cluster {
             peers,
             metrics,
             erasures,
+            room,
             members: config.cluster.0.clone(),
             store_id: config.store_id,
             native,
@@ -176,6 +181,12 @@ impl Cluster {
     pub(crate) fn readable(&self, readers: Vec<Reader>, back: &mpsc::UnboundedSender<Back>) {
         let deadline = Instant::now() + self.request_timeout;
         self.inbox.push(Event::Readers { readers, deadline, back: back.clone() });
+    }
+
+    /// Whether this store cannot apply what is committed, since its disk is full. Reads of keys are
+    /// carried out where the leader is then, as writes are.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.room.is_full()
     }
 
     /// How things are now; none if the raft thread has ended.
@@ -240,6 +251,7 @@ impl Cluster {
     /// Ends the threads.
     pub(crate) fn stop(&self) {
         self.inbox.push(Event::Stop);
+        self.room.close();
         for thread in self.threads.lock().drain(..) {
             let _ = thread.join();
         }

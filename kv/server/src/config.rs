@@ -172,6 +172,11 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value = "100000", value_parser = values::count(2, 1_000_000_000))]
     pub raft_log_entries: usize,
 
+    /// How much of the disk a store of a cluster leaves free: while there is less, it hands leadership
+    /// over, and refuses writes but removals; 0 leaves nothing.
+    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::size("0", "1024TiB"))]
+    pub disk_reserve: Size,
+
     /// How long a request waits for a leader and a majority before it fails.
     #[arg(long, value_name = "TIME", default_value = "5s")]
     pub request_timeout: Period,

@@ -45,6 +45,8 @@ pub(super) enum Verdict {
     Refused(String),
     /// Nobody knows.
     Undetermined(String),
+    /// It was not: the leader's disk lacks room.
+    DiskFull(String),
 }
 
 /// A response of the node on its way.
@@ -143,6 +145,7 @@ impl From<Outcome> for Verdict {
             Err(StoreError::NoLeader | StoreError::NotLeader { .. }) => Verdict::NotLeader,
             Err(StoreError::Busy(reason)) => Verdict::Busy(reason),
             Err(StoreError::Refused(reason)) => Verdict::Refused(reason),
+            Err(StoreError::DiskFull(reason)) => Verdict::DiskFull(reason),
             Err(error) => Verdict::Undetermined(error.to_string()),
         }
     }
@@ -156,6 +159,7 @@ impl From<Verdict> for Outcome {
             Verdict::Busy(reason) => Err(StoreError::Busy(reason)),
             Verdict::Refused(reason) => Err(StoreError::Refused(reason)),
             Verdict::Undetermined(reason) => Err(StoreError::Undetermined(reason)),
+            Verdict::DiskFull(reason) => Err(StoreError::DiskFull(reason)),
         }
     }
 }

@@ -15,6 +15,7 @@ use raftstore::{Applier, LogEntry, Store};
 use wal::{Durability, SharedWal, TailPolicy};
 
 use super::Machine;
+use super::room::{Patient, Room};
 use crate::config::{Config, EngineKind};
 use crate::peer::Disks;
 use crate::server::StartError;
@@ -29,6 +30,7 @@ pub(crate) struct Opened {
     pub(super) applier: Applier<Machine>,
     pub(crate) engine: Arc<dyn Engine>,
     pub(super) disks: Disks,
+    pub(super) room: Arc<Room>,
 }
 
 /// Opens the folder of a store. A new one gets the first regions, which all members share, unless it
@@ -67,7 +69,9 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         SharedWal::open(wal::RealFs::shared(), &folder("wal"), options).map_err(from_wal)?;
     log::info!("the log is read"; "segments" => report.segments, "blocks" => report.blocks,
         "damaged" => report.faulty.len(), "ms" => report.took.as_millis() as u64);
-    let applier = Applier::open(Arc::clone(&engine), Machine::default())?;
+    let room = Arc::new(Room::new(config.path.clone(), config.disk_reserve.0));
+    let patient = Patient { engine: Arc::clone(&engine), room: Arc::clone(&room) };
+    let applier = Applier::open(Arc::new(patient), Machine::default())?;
     let write = |batch| wal.write(batch, Durability::Synced).map(drop);
     let options = options_of(config);
     let mut store = Store::open(options, wal.reader(), &report, engine.as_ref(), write)?;
@@ -76,7 +80,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
             store.bootstrap(region)?;
         }
     }
-    Ok(Opened { node: Replicated::new(store), wal, applier, engine, disks })
+    Ok(Opened { node: Replicated::new(store), wal, applier, engine, disks, room })
 }
 
 /// Logs now and then how far the log is read.

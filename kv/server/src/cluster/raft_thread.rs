@@ -12,6 +12,7 @@
 
 mod members;
 mod output;
+mod room;
 mod route;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -31,12 +32,14 @@ pub(super) use route::Barriers;
 use super::inbox::{Event, Inbox};
 use super::metrics::ClusterMetrics;
 use super::request::{Answers, AskedReads, AskedWrites, Barrier, Gathered, Joint, Write};
+use super::room::Room;
 use super::status::Inspection;
 use crate::clock::Clock;
 use crate::halt::Halt;
 use crate::peer::Peers;
 use crate::pool::ThreadPool;
 use crate::store::{Back, Outcome, Reader, StoreError};
+use room::Short;
 use route::Parked;
 
 /// How often the log is purged, in ticks.
@@ -54,6 +57,7 @@ pub(super) struct Parts {
     pub(super) tasks: crossbeam_channel::Sender<Vec<Task>>,
     pub(super) pool: Arc<dyn ThreadPool>,
     pub(super) halt: Arc<Halt>,
+    pub(super) room: Arc<Room>,
     pub(super) metrics: Arc<ClusterMetrics>,
     pub(super) tick: Duration,
     pub(super) election_ticks: u32,
@@ -100,6 +104,10 @@ pub(super) struct RaftThread {
     chunk_credit: u64,
     compactions: u64,
     is_purging: bool,
+    /// When it was last looked how much room is left on the disk.
+    looked: Instant,
+    /// While the disk lacks room.
+    short: Option<Short>,
     failure: Option<String>,
     is_stopping: bool,
     /// Who leads each region, as it was told last.
@@ -129,6 +137,8 @@ impl RaftThread {
             chunk_credit: 0,
             compactions: 0,
             is_purging: false,
+            looked: Instant::now(),
+            short: None,
             failure: None,
             is_stopping: false,
             leaders: BTreeMap::new(),
@@ -193,7 +203,7 @@ impl RaftThread {
                 drop(answer.send(self.transfer(region, to)));
             }
             Event::Change { region, change, answer } => self.change(region, change, answer),
-            Event::HandOver(answer) => drop(answer.send(self.hand_over())),
+            Event::HandOver(answer) => drop(answer.send(self.hand_over(0))),
             Event::Failed(reason) => self.fail(reason),
             Event::Stop => self.is_stopping = true,
         }
@@ -215,6 +225,7 @@ impl RaftThread {
         self.chunk_credit = self.parts.snapshot_tick_bytes;
         self.read_chunks();
         if self.failure.is_none() {
+            self.look_at_room();
             self.purge();
             self.sweep();
         }
@@ -250,6 +261,8 @@ impl RaftThread {
         let (wal, inbox) = (self.parts.wal.clone(), Arc::clone(&self.parts.inbox));
         let job = move || match wal.purge() {
             Ok(report) => inbox.push(Event::Purged(report.blocked_by)),
+            // What was rewritten so far is no loss; the next one goes on.
+            Err(wal::Error::DiskFull) => inbox.push(Event::Purged(Vec::new())),
             Err(error) => inbox.push(Event::Failed(format!("the log cannot be purged: {error}"))),
         };
         // A pool that is full has it done later.
@@ -275,15 +288,15 @@ impl RaftThread {
         store.transfer_leader(region, target.id).map_err(|error| error.to_string())
     }
 
-    /// Hands leadership of all regions over that this store leads, to other stores in turns. Gives
-    /// how many others are asked to lead.
-    fn hand_over(&mut self) -> usize {
+    /// Hands leadership of all regions over that this store leads, to other stores in turns that begin
+    /// with the turn `first`. Gives how many others are asked to lead.
+    fn hand_over(&mut self, first: usize) -> usize {
         let connected = self.parts.peers.connected();
         let store = &mut self.parts.node.store;
         let led: Vec<RegionId> =
             store.regions().filter(|region| store.is_leader(*region)).collect();
         let mut asked = 0;
-        for (turn, id) in led.into_iter().enumerate() {
+        for (turn, id) in (first..).zip(led) {
             let Some(region) = store.region(id) else { continue };
             let may_lead = |peer: &&proto::peer::Peer| {
                 peer.store != store.id() && !peer.learner && connected.contains(&peer.store.0)
@@ -311,6 +324,7 @@ impl RaftThread {
             parked: parked.sum::<usize>() as u64,
             waiting_readers: self.waiting.values().map(Vec::len).sum::<usize>() as u64,
             log_bytes: self.log_bytes,
+            shortage: self.shortage(),
         }
     }
 
@@ -320,7 +334,7 @@ impl RaftThread {
         if self.failure.is_some() {
             return;
         }
-        self.hand_over();
+        self.hand_over(0);
         self.parts.halt.halt(reason.clone());
         self.failure = Some(reason);
         for (_, pending) in std::mem::take(&mut self.pending) {

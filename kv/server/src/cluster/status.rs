@@ -20,6 +20,8 @@ pub(crate) struct Inspection {
     pub(crate) waiting_readers: u64,
     /// Bytes that wait for the log.
     pub(crate) log_bytes: u64,
+    /// What the disk lacks, if it lacks room.
+    pub(crate) shortage: Option<String>,
 }
 
 /// A region as JSON.

@@ -65,6 +65,7 @@ pub(super) fn of_store_error(error: &StoreError) -> Error {
         StoreError::NotLeader { address } => {
             Error::redirect(ErrorCode::NotLeader, Some(address.clone()), text)
         }
+        StoreError::DiskFull(_) => Error::reject(ErrorCode::DiskFull, text),
         StoreError::Refused(_) => Error::reject(ErrorCode::InvalidRequest, text),
         StoreError::Undetermined(_) | StoreError::Mixed(_) => {
             Error::undetermined(ErrorCode::DeadlineExceeded, text)

@@ -143,6 +143,8 @@ pub(crate) fn write_store_error(error: &StoreError, out: &mut Writer<'_>) {
         StoreError::Lost | StoreError::Stopped | StoreError::Refused(_) => {
             out.error(&format!("ERR {error}"));
         }
+        // As redis says where it cannot write to its disk.
+        StoreError::DiskFull(reason) => out.error(&format!("MISCONF {reason}")),
         // As redis says where a part of the cluster has no master.
         StoreError::NoLeader | StoreError::NotLeader { .. } => {
             out.error(&format!("CLUSTERDOWN {error}"));

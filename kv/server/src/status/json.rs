@@ -55,6 +55,7 @@ fn cluster(context: &Context, inspection: Option<&Inspection>) -> Value {
         "regions": regions,
         "requests": inspection.map(|it| it.requests),
         "requests_without_leader": inspection.map(|it| it.parked),
+        "disk_is": inspection.and_then(|it| it.shortage.clone()),
         "failure": inspection.and_then(|it| it.failure.clone()),
     })
 }

@@ -28,6 +28,9 @@ pub(crate) enum StoreError {
     /// The request cannot be carried out, now or later; nothing was done.
     #[error("{0}")]
     Refused(String),
+    /// The disk of the leader lacks room; nothing was done.
+    #[error("{0}")]
+    DiskFull(String),
     /// Whether the write was or will be carried out is unknown.
     #[error("the write may or may not have been carried out: {0}")]
     Undetermined(String),

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use engine::{Direction, Range};
 use mutant::mutant;
 use node::format::encode_key;
-use node::{Chunk, Page, Read, Response, Scan, Time};
+use node::{Chunk, Command, Page, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -234,6 +234,9 @@ impl Mailbox {
     /// Reads, where [`Mailbox::read_now`] cannot.
     pub(crate) async fn read(&self, read: Read) -> Result<Vec<Response>, StoreError> {
         let Some(cluster) = self.store.cluster() else { return self.store.read(vec![read]).await };
+        if cluster.is_behind() {
+            return self.run(Chunk::from(vec![Command::Read(read)])).await;
+        }
         loop {
             let since = cluster.erasures.moment();
             let permit = self.enter_read(&read)?;
@@ -253,6 +256,9 @@ impl Mailbox {
     pub(crate) fn read_to(self: &Arc<Self>, read: Read, to: Tagged) -> Result<(), StoreError> {
         match self.store.cluster() {
             None => self.store.read_to(read, to),
+            Some(cluster) if cluster.is_behind() => {
+                self.submit(Chunk::from(vec![Command::Read(read)]), Destination::Tagged(to))
+            }
             Some(cluster) => {
                 Asked { since: cluster.erasures.moment(), read, to }.wait(self, cluster)
             }
@@ -323,7 +329,7 @@ impl Mailbox {
 
     /// Takes a chunk; its outcome goes to `to` when it is durable.
     pub(crate) fn submit(&self, chunk: Chunk, to: Destination) -> Result<(), StoreError> {
-        let bytes = chunk.commands.iter().map(node::Command::bytes).sum();
+        let bytes = chunk.commands.iter().map(Command::bytes).sum();
         let permit = self.store.enter(chunk.commands.len(), bytes)?;
         let mut submissions = self.submissions.lock();
         submissions.push(Submission { chunk, reply: Reply::new(to, permit) });

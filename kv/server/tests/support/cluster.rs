@@ -13,6 +13,8 @@ use super::resp::Resp;
 pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     flags: Vec<String>,
+    /// Flags of single stores, which win over those of all.
+    own_flags: BTreeMap<u64, Vec<String>>,
     /// From a store to another one.
     pub(crate) proxies: BTreeMap<(u64, u64), Proxy>,
     /// On the way from clients to a store, for the native protocol and for RESP: addresses that
@@ -35,21 +37,32 @@ impl Cluster {
     }
 
     fn start_with(count: u64, flags: &[&str], doors: BTreeMap<u64, [Proxy; 2]>) -> Cluster {
+        let mut cluster = Cluster::prepare(count, flags, doors);
+        (1..=count).for_each(|id| cluster.start_store(id));
+        cluster
+    }
+
+    /// The same, before any of the stores is started.
+    pub(crate) fn prepare(count: u64, flags: &[&str], doors: BTreeMap<u64, [Proxy; 2]>) -> Cluster {
         let mut proxies = BTreeMap::new();
         for from in 1..=count {
             for to in (1..=count).filter(|to| *to != from) {
                 proxies.insert((from, to), Proxy::start());
             }
         }
-        let mut cluster = Cluster {
+        Cluster {
             folder: tempfile::tempdir().unwrap(),
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            own_flags: BTreeMap::new(),
             proxies,
             doors,
             stores: BTreeMap::new(),
-        };
-        (1..=count).for_each(|id| cluster.start_store(id));
-        cluster
+        }
+    }
+
+    /// Has a store start with more flags, the next time.
+    pub(crate) fn set_flags(&mut self, id: u64, flags: &[&str]) {
+        self.own_flags.insert(id, flags.iter().map(|&flag| flag.to_owned()).collect());
     }
 
     /// Where a store keeps its data.
@@ -96,6 +109,7 @@ impl Cluster {
         flags.extend(advertised.as_deref());
         flags.extend(joins.is_some().then_some("--join"));
         flags.extend(self.flags.iter().map(String::as_str));
+        flags.extend(self.own_flags.get(&id).into_iter().flatten().map(String::as_str));
         let program = Program::start(&self.path(id), &flags);
         if let Some([native, resp]) = self.doors.get(&id) {
             native.set_target(program.field("native").parse().unwrap());

@@ -99,7 +99,10 @@ impl RaftThread {
     fn route_write(&mut self, write: Write, spot: Spot, parcels: &mut BTreeMap<StoreId, Parcel>) {
         let (region, leader) = (spot.region, self.leader_of(spot.region));
         if leader == Some(self.parts.node.store.id()) {
-            return self.propose(write, spot);
+            if let Some(write) = self.with_room(write, region) {
+                self.propose(write, spot);
+            }
+            return;
         }
         let Some(write) = self.turn_away(write, leader) else { return };
         match leader {

@@ -45,6 +45,8 @@ fn raft(inspection: &Inspection, out: &mut DescriptorEncoder<'_>) -> fmt::Result
     let help = "Groups of readers that wait until enough is applied";
     gauge(out, "raft_readers_waiting", help, inspection.waiting_readers)?;
     gauge(out, "raft_log_queue_bytes", "Bytes that wait for the log", inspection.log_bytes)?;
+    let (help, short) = ("Whether the disk lacks room", u64::from(inspection.shortage.is_some()));
+    gauge(out, "disk_short", help, short)?;
     for (name, help, value) in [
         ("raft_elections_won", "Terms in which a peer here became leader", raft.elections_won),
         ("raft_commands", "Commands that were taken", raft.commands),
