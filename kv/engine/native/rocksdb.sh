@@ -24,7 +24,7 @@ crate() {
 source=$(crate librocksdb-sys)
 lz4=$(crate lz4-sys)
 [ -n "$source" ] && [ -n "$lz4" ] || { echo "cargo fetch has no librocksdb-sys" >&2; exit 1; }
-out=$PWD/target/native/$(basename "$source")
+out=${CARGO_TARGET_DIR:-$PWD/target}/native/$(basename "$source")
 if [ -f "$out/librocksdb.a" ]; then
     echo "$out"
     exit

@@ -29,6 +29,7 @@ use ::rocksdb::{
 };
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use mutant::mutant;
 use wal::RealFs;
 
 use crate::folder::Folder;
@@ -147,6 +148,9 @@ impl Shared {
         let mut out = WriteBatch::default();
         for (position, write) in batch.writes().iter().enumerate() {
             match write {
+                Write::Put { key, value, .. } if mutant!("rocksdb-families-mixed") => {
+                    out.put_cf(self.family(Cf::Default), key, value);
+                }
                 Write::Put { cf, key, value } => out.put_cf(self.family(*cf), key, value),
                 Write::Delete { cf, key } => out.delete_cf(self.family(*cf), key),
                 Write::DeleteRange { cf, range } => {
@@ -174,7 +178,11 @@ impl Shared {
             iter.key().map(Bytes::copy_from_slice)
         };
         let put = earlier.iter().filter_map(|write| match write {
-            Write::Put { cf: of, key, .. } if *of == cf => Some(key.clone()),
+            Write::Put { cf: of, key, .. }
+                if *of == cf && !mutant!("rocksdb-range-ignores-batch") =>
+            {
+                Some(key.clone())
+            }
             _ => None,
         });
         Ok(stored.into_iter().chain(put).max().map(|last| {
@@ -195,7 +203,7 @@ impl Engine for RocksDb {
         let shared = &self.shared;
         let writes = shared.to_write_batch(&batch)?;
         let mut options = WriteOptions::default();
-        options.set_sync(durability == Durability::Always);
+        options.set_sync(durability == Durability::Always && !mutant!("rocksdb-never-syncs"));
         shared.db.write_opt(writes, &options).map_err(|error| shared.error("write", error))?;
         shared.batches.fetch_add(1, Ordering::Relaxed);
         if durability == Durability::Interval {

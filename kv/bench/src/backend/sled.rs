@@ -48,6 +48,13 @@ fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Engine>> {
         // Every write flushes by itself.
         Level::PerWrite | Level::PerBatch => None,
     };
+    // What sled calls the file of its log.
+    let log = path.join("db");
+    // A store that was just closed may still hold its lock, until a thread of sled's has ended
+    // (spacejam/sled#1289); `open` would not wait.
+    if let Ok(last) = File::open(&log) {
+        last.lock()?;
+    }
     let db = sled::Config::new()
         .path(path)
         .cache_capacity(settings.cache_bytes as u64)
@@ -57,8 +64,7 @@ fn open(path: &Path, settings: Settings) -> Result<Arc<dyn Engine>> {
     for cf in Cf::ALL {
         trees.push(db.open_tree(cf.name())?);
     }
-    // What sled calls the file of its log.
-    let file = File::open(path.join("db"))?;
+    let file = File::open(log)?;
     Ok(Arc::new(Sled { trees: trees.into(), db, file, batches: AtomicU64::new(0) }))
 }
 

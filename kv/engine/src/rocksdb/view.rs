@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use ::rocksdb::{DB, DBRawIterator, ReadOptions};
 use bytes::Bytes;
+use mutant::mutant;
 use self_cell::self_cell;
 
 use super::Shared;
@@ -38,7 +39,9 @@ impl Snapshot {
         let empty = range.end.as_ref().is_some_and(|end| *end <= range.start);
         let mut options = ReadOptions::default();
         options.set_iterate_lower_bound(&range.start[..]);
-        if let Some(end) = &range.end {
+        if let Some(end) = &range.end
+            && !mutant!("rocksdb-scan-runs-on")
+        {
             options.set_iterate_upper_bound(&end[..]);
         }
         let mut iter =
