@@ -9,6 +9,7 @@ pub mod level;
 pub mod limit;
 pub mod measurement;
 pub mod process;
+mod progress;
 pub mod report;
 pub mod run;
 pub mod scale;

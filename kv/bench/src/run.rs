@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
-use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::backend::{self, Backend};
 use crate::level::Level;
 use crate::measurement::Measurement;
+use crate::progress::Progress;
 use crate::report::{self, Results};
 use crate::scale::Scale;
 use crate::script::Script;
@@ -64,27 +64,16 @@ pub fn run(options: &Options) -> Result<()> {
     let scale = options.scale();
     let jobs = options.jobs();
     ensure!(!jobs.is_empty(), "nothing to run");
-    let bar = ProgressBar::new(jobs.len() as u64 * u64::from(scale.rounds));
-    bar.set_style(ProgressStyle::with_template(
-        "{elapsed_precise} [{wide_bar}] {pos}/{len} (about {eta} left) {msg}",
-    )?);
-    bar.enable_steady_tick(Duration::from_millis(250));
-
+    let mut progress = Progress::new(jobs.len() as u64 * u64::from(scale.rounds))?;
     let mut found = Vec::new();
     for round in 0..scale.rounds {
         for job in &turns(&jobs, round as usize) {
-            bar.set_message(format!(
-                "{} {:?} {} {} B",
-                job.backend.name,
-                job.script,
-                job.level.name(),
-                job.value_bytes
-            ));
+            progress.begin(job.backend.name, job.question())?;
             found.extend(job.run(options, scale, round)?);
-            bar.inc(1);
+            progress.end();
         }
     }
-    bar.finish_and_clear();
+    progress.finish();
     report::write(&Results::new(scale, found), &options.out)
 }
 
@@ -134,6 +123,12 @@ impl Options {
 }
 
 impl Job {
+    /// What is compared, in words.
+    fn question(&self) -> String {
+        let Job { script, level, value_bytes, .. } = self;
+        format!("{script:?} {} {value_bytes} B", level.name())
+    }
+
     fn run(&self, options: &Options, scale: Scale, round: u32) -> Result<Vec<Measurement>> {
         std::fs::create_dir_all(&options.data)
             .with_context(|| format!("cannot make {}", options.data.display()))?;

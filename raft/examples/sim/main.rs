@@ -23,7 +23,9 @@ mod member;
 mod options;
 mod world;
 
+use std::num::NonZero;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 /// What the command line asked for.
@@ -44,31 +46,64 @@ fn main() -> ExitCode {
         return bugs::table(arguments.seeds);
     }
     let started = Instant::now();
-    let (mut steps, mut commits) = (0, 0);
-    for seed in arguments.first..arguments.first + arguments.seeds {
-        match world::run(seed, arguments.trace.then_some(|line| eprintln!("{line}"))) {
-            Ok(report) => {
-                steps += report.steps;
-                commits += report.committed;
-                if arguments.trace {
-                    println!("trace hash {:016x}", report.trace_hash);
-                }
-            }
-            Err(violation) => {
-                eprintln!("seed {seed}: {violation}");
-                eprintln!(
-                    "replay: cargo run --release -p tinykv-raft --example sim -- --seed {seed}"
-                );
-                return ExitCode::FAILURE;
-            }
+    match search(&arguments) {
+        Ok((steps, commits)) => {
+            println!(
+                "{} seeds without a violation: {steps} steps, {commits} entries committed, {:.1} s",
+                arguments.seeds,
+                started.elapsed().as_secs_f64()
+            );
+            ExitCode::SUCCESS
+        }
+        Err((seed, violation)) => {
+            eprintln!("seed {seed}: {violation}");
+            eprintln!("replay: cargo run --release -p tinykv-raft --example sim -- --seed {seed}");
+            ExitCode::FAILURE
         }
     }
-    println!(
-        "{} seeds without a violation: {steps} steps, {commits} entries committed, {:.1} s",
-        arguments.seeds,
-        started.elapsed().as_secs_f64()
-    );
-    ExitCode::SUCCESS
+}
+
+/// Runs the seeds on all cores; returns the steps and commits of all, or the first violation.
+fn search(arguments: &Arguments) -> Result<(u64, u64), (u64, String)> {
+    let next = AtomicU64::new(arguments.first);
+    let end = arguments.first + arguments.seeds;
+    let failed_from = AtomicU64::new(u64::MAX);
+    let work = || {
+        let (mut steps, mut commits) = (0, 0);
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            // Smaller seeds are run to their end, so that the violation is the first one.
+            if seed >= end || seed > failed_from.load(Ordering::Relaxed) {
+                return Ok((steps, commits));
+            }
+            let report = world::run(seed, arguments.trace.then_some(|line| eprintln!("{line}")));
+            let report = report.map_err(|violation| {
+                failed_from.fetch_min(seed, Ordering::Relaxed);
+                (seed, violation)
+            })?;
+            steps += report.steps;
+            commits += report.committed;
+            if arguments.trace {
+                println!("trace hash {:016x}", report.trace_hash);
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let results: Vec<Result<(u64, u64), (u64, String)>> = std::thread::scope(|scope| {
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        running.into_iter().map(|it| it.join().expect("a run does not panic")).collect()
+    });
+    let (mut steps, mut commits, mut first) = (0, 0, None);
+    for result in results {
+        match result {
+            Ok((more_steps, more_commits)) => {
+                steps += more_steps;
+                commits += more_commits;
+            }
+            Err(found) => first = first.into_iter().chain([found]).min(),
+        }
+    }
+    first.map_or(Ok((steps, commits)), Err)
 }
 
 fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {

@@ -90,6 +90,16 @@ pub(super) fn later_writes_of_a_batch_win(engine: &Arc<dyn Engine>) {
     for (key, value) in [("h", Some("1")), ("old1", None), ("old2", Some("x"))] {
         assert_eq!(get(engine, key.as_bytes()), value.map(Bytes::from), "{key}");
     }
+    // A range without an end goes beyond all keys, also those that the batch itself set.
+    checked.write(batch(|batch| {
+        let cf = Cf::Default;
+        let rest = Range { start: Bytes::from_static(b"y"), end: None };
+        batch.put(cf, "y1", "1").put(cf, "z", "1").delete_range(cf, rest).put(cf, "y2", "2");
+    }));
+    checked.check();
+    for (key, value) in [("h", Some("1")), ("y1", None), ("z", None), ("y2", Some("2"))] {
+        assert_eq!(get(engine, key.as_bytes()), value.map(Bytes::from), "{key}");
+    }
 }
 
 pub(super) fn an_empty_batch_is_fine(engine: &Arc<dyn Engine>) {
