@@ -28,7 +28,10 @@ pub(crate) struct SegmentFile {
     pub(crate) file: Arc<dyn File>,
 }
 
-const ZEROS: usize = 1 << 20;
+/// How many zeros a new segment is filled with at once. Linux keeps the bytes of one write in one
+/// folio where it can, and each later write to a part of it walks all of its blocks: with 1 MiB
+/// that took 6 us of CPU an append.
+const ZEROS: usize = 16 << 10;
 
 impl Dir {
     /// The segments by number, and the leftovers of an interrupted run.
