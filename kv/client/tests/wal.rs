@@ -122,14 +122,14 @@ fn a_dump_shows_what_was_written_also_while_the_log_is_in_use() {
 fn an_unfinished_write_is_told_and_is_no_damage() {
     let log = Log::new();
     // The mark goes, and the header of the last entry's block: as if it had not arrived.
-    log.edit(|bytes| bytes[HEAD + 9 * BLOCK..HEAD + 11 * BLOCK].fill(0));
+    log.edit(|bytes| bytes[HEAD + 9 * BLOCK..HEAD + 13 * BLOCK].fill(0));
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (0, ""));
     assert!(run.out().contains("nothing is damaged; 1 segment, 9 blocks"), "{}", run.out());
 
     // Now the header arrived, and the entry did not.
     let log = Log::new();
-    log.edit(|bytes| bytes[HEAD + 9 * BLOCK + 512..HEAD + 11 * BLOCK].fill(0));
+    log.edit(|bytes| bytes[HEAD + 9 * BLOCK + 512..HEAD + 13 * BLOCK].fill(0));
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (1, ""));
     assert!(run.out().contains("damaged: group 1, index 10, term 3\n"), "{}", run.out());
@@ -162,18 +162,19 @@ fn a_damaged_header_is_known_from_a_copy() {
 #[test]
 fn what_is_lost_is_given_up_only_when_told_to() {
     let log = Log::new();
-    log.edit(|bytes| bytes[HEAD + 4 * BLOCK..HEAD + 7 * BLOCK].fill(0));
+    // A page of four blocks, and the first one of the next page, which names them.
+    log.edit(|bytes| bytes[HEAD + 4 * BLOCK..HEAD + 9 * BLOCK].fill(0));
     let run = log.run("verify", &[]);
     assert_eq!((run.code, run.err()), (1, ""));
-    assert!(run.out().starts_with("lost: blocks 5 to 6; nothing says what"), "{}", run.out());
+    assert!(run.out().starts_with("lost: blocks 5 to 8; nothing says what"), "{}", run.out());
     assert!(run.out().contains("tinykv wal repair --path"), "{}", run.out());
     let (code, report) = log.json("verify");
-    assert_eq!((code, &report["lost"]), (1, &json!({ "first": 5, "last": 6 })));
+    assert_eq!((code, &report["lost"]), (1, &json!({ "first": 5, "last": 8 })));
 
     let before = log.files().iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>();
     let run = log.run("repair", &[]);
     assert_eq!((run.code, run.err()), (1, ""));
-    assert!(run.out().contains("lost and given up: blocks 5 to 6\n"), "{}", run.out());
+    assert!(run.out().contains("lost and given up: blocks 5 to 8\n"), "{}", run.out());
     assert!(run.out().contains("Nothing is changed yet."), "{}", run.out());
     let after = log.files().iter().map(|path| std::fs::read(path).unwrap()).collect::<Vec<_>>();
     assert!(before == after, "nothing is changed");
@@ -182,11 +183,12 @@ fn what_is_lost_is_given_up_only_when_told_to() {
     assert_eq!((run.code, run.err()), (1, ""));
     assert!(run.out().contains("given up; the log opens."), "{}", run.out());
     let (code, report) = log.json("verify");
-    assert_eq!((code, &report["given_up"]), (1, &json!([{ "first": 5, "last": 6 }])));
+    assert_eq!((code, &report["given_up"]), (1, &json!([{ "first": 5, "last": 8 }])));
     let wal = log.open();
     assert_eq!(wal.last_index(GroupId(1)), Some(10));
     assert!(wal.fetch(GroupId(1), 5..6, 0).is_err());
-    assert_eq!(wal.fetch(GroupId(1), 8..11, u64::MAX).unwrap().len(), 3);
+    assert!(wal.fetch(GroupId(1), 9..10, 0).is_err(), "known by name only");
+    assert_eq!(wal.fetch(GroupId(1), 10..11, 0).unwrap().len(), 1);
 }
 
 #[test]

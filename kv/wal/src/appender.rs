@@ -122,7 +122,7 @@ impl Appender {
         }
         self.tail.advance(&block);
         self.marked = block.header.items == 0;
-        self.earn_rewrite_credit(block.bytes.len() as u64);
+        self.earn_rewrite_credit(u64::from(block.header.total_len));
         count(&store.counters.batches, count_batches);
         count(&store.counters.blocks, 1);
         count(&store.counters.block_bytes, block.bytes.len() as u64);
@@ -218,6 +218,7 @@ impl Appender {
     /// Writes a block without items that says that all before it is durable.
     pub(crate) fn mark(&mut self) -> Result<()> {
         if self.wants_mark() {
+            self.tail.next_page();
             self.commit(Vec::new(), Durability::Synced)?;
         }
         Ok(())

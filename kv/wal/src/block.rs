@@ -1,13 +1,14 @@
 //! A block: what one group commit writes, and the unit that is there whole or not at all.
 //!
 //! ```text
-//! | header | index: the items | mirror: header and index of the block before | payload | zeros |
+//! | header | index: the items | mirror: header and index of blocks before | payload | zeros |
 //! ```
 //!
 //! Each part has its own checksum, so that recovery knows what is lost when one is bad: with a
 //! good index and a bad payload the lost entries have names. The mirror is a second, physically
-//! separate copy of those names (Alagappan et al., "Protocol-Aware Recovery for Consensus-Based
-//! Storage", FAST 2018): when block N is unreadable, block N+1 tells what was in it.
+//! separate copy of such names (Alagappan et al., "Protocol-Aware Recovery for Consensus-Based
+//! Storage", FAST 2018): when block N is unreadable, a later one tells what was in it; which one is
+//! told in [`crate::mirror`].
 //!
 //! `synced_lsn` tells how far the log was durable when the block was formed. It is the evidence
 //! that separates a torn write from rot: what a later block calls durable is never cut off.
@@ -157,12 +158,24 @@ impl BlockHeader {
     }
 }
 
-/// The header and the index of a block, as the next block's mirror and the segment's footer have
-/// them.
+/// The header and the index of a block, as the segment's footer has them.
 pub(crate) fn decode_summary(bytes: &[u8]) -> Option<(BlockHeader, Vec<Item>)> {
     let header = BlockHeader::decode(bytes)?;
     let items = header.items(&bytes[BLOCK_HEADER_BYTES..])?;
     Some((header, items))
+}
+
+/// The headers and indexes of blocks, one behind the other, as a mirror has them.
+pub(crate) fn decode_summaries(bytes: &[u8]) -> Option<Vec<(BlockHeader, Vec<Item>)>> {
+    let mut blocks = Vec::new();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let len = BLOCK_HEADER_BYTES + BlockHeader::decode(rest)?.index_len as usize;
+        let (summary, behind) = rest.split_at_checked(len)?;
+        blocks.push(decode_summary(summary)?);
+        rest = behind;
+    }
+    Some(blocks)
 }
 
 #[cfg(test)]
@@ -240,6 +253,9 @@ mod tests {
         let (header, decoded) = decode_summary(&bytes).unwrap();
         assert_eq!(header.lsn, Lsn(9));
         assert_eq!(decoded, items);
+        let twice = decode_summaries(&[bytes.clone(), bytes.clone()].concat()).unwrap();
+        assert_eq!(twice, [(header.clone(), items.clone()), (header, items)]);
+        assert_eq!(decode_summaries(&[&bytes, &b"?"[..]].concat()), None);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod sync;
 mod batch;
 mod block;
 mod codec;
+mod mirror;
 mod record;
 mod segment;
 mod tail;

@@ -26,8 +26,10 @@ pub struct Options {
     pub seed: u64,
     /// The size of a segment file; a multiple of `block_align`, 16 KiB to 1 GiB.
     pub segment_bytes: u64,
-    /// Blocks start at multiples of this; a power of two, 512 to 4096. With less than the unit
-    /// that the disk writes atomically, a torn write can damage the block before.
+    /// Blocks start at multiples of this; a power of two, 512 to 4096. It should be the unit that
+    /// the disk writes whole or not at all, which is 512 bytes or more with every disk that keeps
+    /// to its standard: a page that was written in part before is written again when the next
+    /// block goes there, and must not lose what it held. 4096 never writes a page again.
     pub block_align: u64,
     /// How many bytes of batches are committed together at most.
     pub group_bytes_max: u64,
@@ -67,7 +69,7 @@ impl Default for Options {
             store_id: 0,
             seed: 0,
             segment_bytes: 64 << 20,
-            block_align: 4096,
+            block_align: 512,
             group_bytes_max: 1 << 20,
             compress_bytes_min: Some(8 << 10),
             pool_segments: 2,

@@ -2,7 +2,7 @@
 //!
 //! Items are small and hold everything that recovery needs: which entries of which group, their
 //! terms, lengths and checksums, and key-values whole. They stand in the block's index, and once
-//! more in the mirror of the next block (see [`crate::block`]), so that one bad sector never takes
+//! more in the mirror of a later block (see [`crate::mirror`]), so that one bad sector never takes
 //! both what was written and the knowledge of what it was.
 
 use crate::codec::{Reader, put_bytes, put_varint};

@@ -3,7 +3,7 @@
 //! 1. Every segment is scanned, several at a time.
 //! 2. The blocks are put in order by lsn. A segment that starts at lsn n voids what earlier
 //!    segments hold from n on: that was cut by an earlier recovery.
-//! 3. Blocks that are missing or whose index is bad get their names from the next block's mirror.
+//! 3. Blocks that are missing or whose index is bad get their names from a later block's mirror.
 //! 4. Each block is judged ([`decision::decide`]); the horizon, the highest `synced_lsn` of any block, says
 //!    which ones were durable.
 //! 5. What is kept is synced, since it may have been in memory only, and replayed.
@@ -25,11 +25,12 @@ use crate::error::{Error, Result};
 use crate::fs::OpenMode;
 use crate::id::Lsn;
 use crate::index::Index;
+use crate::mirror::{Mirror, REACH as MIRROR_REACH};
 use crate::options::Options;
 use crate::record::Item;
 use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentId, Trailer, push_summary};
 use crate::tail::{End, Seal};
-use assemble::{Kept, assemble};
+use assemble::{Kept, KeptBlock, assemble};
 pub(crate) use faulty::index_of;
 use mutant::mutant;
 pub use progress::{Progress, Watch};
@@ -200,12 +201,11 @@ fn replay(scans: Vec<Scan>, mut kept: Kept, first_seq: u32, options: &Options) -
         report,
     };
     if let Some((lsn, block)) = kept.blocks.last_key_value() {
-        let summary = block.summary().unwrap_or_default();
         let (seq, uid, crc) = (block.seq, block.header.uid, block.header.crc);
-        recovered.end = End { lsn: *lsn, crc, summary, seq, uid };
+        recovered.end = End { lsn: *lsn, crc, mirror: mirror_of(&kept.blocks), seq, uid };
     }
     recovered.report.last_lsn = recovered.end.lsn;
-    let mut by_seq: BTreeMap<u32, Vec<&assemble::KeptBlock>> = BTreeMap::new();
+    let mut by_seq: BTreeMap<u32, Vec<&KeptBlock>> = BTreeMap::new();
     for block in kept.blocks.values() {
         by_seq.entry(block.seq).or_default().push(block);
     }
@@ -217,13 +217,21 @@ fn replay(scans: Vec<Scan>, mut kept: Kept, first_seq: u32, options: &Options) -
     recovered
 }
 
+/// What the next block repeats.
+fn mirror_of(blocks: &BTreeMap<Lsn, KeptBlock>) -> Mirror {
+    let mut last: Vec<_> = blocks.values().rev().take(MIRROR_REACH).collect();
+    last.reverse();
+    let mut mirror = Mirror::default();
+    for block in last {
+        if let Some(summary) = block.summary() {
+            mirror.push(&block.header, &summary);
+        }
+    }
+    mirror
+}
+
 /// Decides what becomes of one segment.
-fn sort_segment(
-    scan: Scan,
-    blocks: &[&assemble::KeptBlock],
-    options: &Options,
-    recovered: &mut Recovered,
-) {
+fn sort_segment(scan: Scan, blocks: &[&KeptBlock], options: &Options, recovered: &mut Recovered) {
     let id = scan.segment.id;
     if id.seq < recovered.first_seq {
         recovered.leftovers.push(id);
@@ -253,7 +261,7 @@ fn sort_segment(
 }
 
 /// The footer that a segment should have.
-fn seal_of(scan: &Scan, blocks: &[&assemble::KeptBlock], options: &Options) -> Option<Seal> {
+fn seal_of(scan: &Scan, blocks: &[&KeptBlock], options: &Options) -> Option<Seal> {
     let (first, last) = (blocks.first()?, blocks.last()?);
     let mut footer = Vec::new();
     for block in blocks {

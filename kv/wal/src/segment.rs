@@ -15,8 +15,11 @@ use crate::codec::Reader;
 use crate::id::Lsn;
 use crate::record::Item;
 
+/// What systems and disks write whole.
+pub(crate) const PAGE: u64 = 4096;
+
 /// The header's place at the start of a segment, and the trailer's at its end.
-pub(crate) const HEADER_BYTES: u64 = 4096;
+pub(crate) const HEADER_BYTES: u64 = PAGE;
 
 /// No segment is longer than this: places in it fit into 32 bits.
 pub(crate) const SEGMENT_BYTES_MAX: u64 = 1 << 30;
@@ -98,6 +101,15 @@ impl SegmentHeader {
         let crc = crc32c::crc32c(&bytes[..52]);
         bytes[52..].copy_from_slice(&crc.to_le_bytes());
         bytes
+    }
+
+    /// The version of an intact header that [`SegmentHeader::decode`] does not know.
+    pub(crate) fn other_version(bytes: &[u8]) -> Option<u32> {
+        let bytes = bytes.get(..HEADER_LEN)?;
+        let mut reader = Reader::new(bytes);
+        let intact = reader.take(8)? == HEADER_MAGIC
+            && bytes[52..] == crc32c::crc32c(&bytes[..52]).to_le_bytes();
+        reader.u32().filter(|version| intact && *version != VERSION)
     }
 
     /// Reads a header; `None` where the bytes are none.

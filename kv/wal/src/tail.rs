@@ -7,8 +7,11 @@
 use crate::batch::Ops;
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::id::Lsn;
+use crate::mirror::Mirror;
 use crate::record::{Item, RunKind, Start, entry_crc};
-use crate::segment::{HEADER_BYTES, SegmentHeader, SegmentId, Trailer, align_up, push_summary};
+use crate::segment::{
+    HEADER_BYTES, PAGE, SegmentHeader, SegmentId, Trailer, align_up, push_summary,
+};
 use mutant::mutant;
 
 /// Where the next block goes.
@@ -22,8 +25,8 @@ pub(crate) struct Tail {
     pub(crate) next_lsn: Lsn,
     /// The checksum of the last block's header.
     prev_crc: u32,
-    /// Header and index of the last block, for the next one's mirror.
-    summary: Vec<u8>,
+    /// What the next block repeats.
+    mirror: Mirror,
     /// The segment of the last block.
     prev: SegmentId,
     /// The summaries of this segment's blocks.
@@ -37,7 +40,8 @@ pub(crate) struct End {
     /// The last block; 0 for none.
     pub(crate) lsn: Lsn,
     pub(crate) crc: u32,
-    pub(crate) summary: Vec<u8>,
+    /// What the next block repeats.
+    pub(crate) mirror: Mirror,
     /// Its segment.
     pub(crate) seq: u32,
     pub(crate) uid: u64,
@@ -47,6 +51,7 @@ pub(crate) struct End {
 #[derive(Debug)]
 pub(crate) struct Block {
     pub(crate) header: BlockHeader,
+    /// The block, and zeros to the end of its last page if nothing was written there before.
     pub(crate) bytes: Vec<u8>,
     /// How many of them there are before the zeros at the end.
     pub(crate) used: usize,
@@ -69,7 +74,7 @@ impl Tail {
             offset: HEADER_BYTES,
             next_lsn: end.lsn.next(),
             prev_crc: end.crc,
-            summary: end.summary,
+            mirror: end.mirror,
             prev: SegmentId { seq: end.seq, uid: end.uid },
             footer: Vec::new(),
             first_lsn: end.lsn.next(),
@@ -81,7 +86,7 @@ impl Tail {
         let end = End {
             lsn: self.next_lsn.previous(),
             crc: self.prev_crc,
-            summary: self.summary.clone(),
+            mirror: self.mirror.clone(),
             seq: self.prev.seq,
             uid: self.prev.uid,
         };
@@ -95,18 +100,22 @@ impl Tail {
 
     /// Whether a block with this much from its batches fits, and the footer after it.
     pub(crate) fn fits(&self, bytes_max: u64) -> bool {
-        let (summary, footer) = (self.summary.len() as u64, self.footer.len() as u64);
+        let (mirror, footer) = (self.mirror.last().len() as u64, self.footer.len() as u64);
         let align = u64::from(self.header.block_align);
-        self.offset + Tail::bytes_of(bytes_max, summary, footer, align) <= self.segment_bytes
+        self.offset + Tail::bytes_of(bytes_max, mirror, footer, align) <= self.segment_bytes
+    }
+
+    /// Leaves the rest of the page, so that the next block is the first in its own and names all
+    /// that is in this one.
+    pub(crate) fn next_page(&mut self) {
+        self.offset = align_up(self.offset, PAGE);
     }
 
     /// An upper bound of what a block takes of its segment, with the footer and the trailer behind
     /// it: `bytes_max` from its batches, a mirror, and the footer of the blocks before it.
     pub(crate) fn bytes_of(bytes_max: u64, mirror: u64, footer: u64, align: u64) -> u64 {
         let fixed = BLOCK_HEADER_BYTES as u64 + 64;
-        let block = fixed + bytes_max + mirror;
-        let footer = footer + 4 + fixed + bytes_max;
-        align_up(block, align) + align_up(footer, align) + HEADER_BYTES
+        taken(fixed + bytes_max + mirror, footer + 4 + fixed + bytes_max, align)
     }
 
     /// Forms the next block in a buffer, whatever that holds. The tail moves on by
@@ -130,10 +139,17 @@ impl Tail {
         }
         let mut index = Vec::new();
         items.iter().for_each(|item| item.encode(&mut index));
-        let mirror: &[u8] = if mutant!("wal-no-mirror") { &[] } else { &self.summary };
         let payload_len: usize = batches.iter().map(|batch| batch.payload.len()).sum();
-        let used = BLOCK_HEADER_BYTES + index.len() + mirror.len() + payload_len;
-        let total = align_up(used as u64, u64::from(self.header.block_align));
+        let summary_len = BLOCK_HEADER_BYTES + index.len();
+        let align = u64::from(self.header.block_align);
+        let mirror = self.mirror.at(uid, self.offset, |mirror_len| {
+            let block = (summary_len + mirror_len + payload_len) as u64;
+            let footer = (self.footer.len() + 4 + summary_len) as u64;
+            self.offset + taken(block, footer, align) <= self.segment_bytes
+        });
+        let mirror = if mutant!("wal-no-mirror") { &[] } else { mirror };
+        let used = summary_len + mirror.len() + payload_len;
+        let total = align_up(used as u64, align);
         let mut header = BlockHeader {
             lsn: self.next_lsn,
             uid,
@@ -150,13 +166,14 @@ impl Tail {
             crc: 0,
         };
         let mut bytes = buffer;
+        let written = written_end(self.offset, header.end()) - self.offset;
         bytes.clear();
-        bytes.reserve(total as usize);
+        bytes.reserve(written as usize);
         bytes.extend_from_slice(&header.encode());
         bytes.extend_from_slice(&index);
         bytes.extend_from_slice(mirror);
         batches.iter().for_each(|batch| bytes.extend_from_slice(&batch.payload));
-        bytes.resize(total as usize, 0);
+        bytes.resize(written as usize, 0);
         Block { header, bytes, used, items }
     }
 
@@ -164,9 +181,9 @@ impl Tail {
     pub(crate) fn advance(&mut self, block: &Block) {
         assert_eq!(block.header.lsn, self.next_lsn, "blocks are written in order");
         let summary_len = BLOCK_HEADER_BYTES + block.header.index_len as usize;
-        self.summary.clear();
-        self.summary.extend_from_slice(&block.bytes[..summary_len]);
-        push_summary(&mut self.footer, &self.summary);
+        let summary = &block.bytes[..summary_len];
+        push_summary(&mut self.footer, summary);
+        self.mirror.push(&block.header, summary);
         self.offset = block.header.end();
         self.next_lsn = self.next_lsn.next();
         self.prev_crc = block.header.crc;
@@ -187,6 +204,21 @@ impl Tail {
             last_lsn: self.next_lsn.previous(),
         };
         Some(Seal { trailer, footer: self.footer.clone() })
+    }
+}
+
+/// What a block takes of its segment with the footer and the trailer behind it.
+fn taken(block: u64, footer: u64, align: u64) -> u64 {
+    align_up(block, align) + align_up(footer, align) + HEADER_BYTES
+}
+
+/// How far to write for a block: to the end of its last page, unless an earlier block did that. So
+/// the system never has to read a page of a recycled file in order to change a part of it.
+fn written_end(start: u64, end: u64) -> u64 {
+    if start.is_multiple_of(PAGE) || start / PAGE != (end - 1) / PAGE {
+        align_up(end, PAGE)
+    } else {
+        end
     }
 }
 

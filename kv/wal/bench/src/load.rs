@@ -24,7 +24,7 @@ pub(crate) trait Log: Send + Sync {
 }
 
 /// Which log.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Kind {
     Ours,
     Rival,
@@ -104,7 +104,7 @@ impl Cell {
 }
 
 /// What came out.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) per_second: f64,
     pub(crate) p99_us: f64,

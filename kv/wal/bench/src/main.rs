@@ -37,8 +37,11 @@ struct Args {
     /// Of the appends only the cells with entries of so many bytes.
     #[arg(long)]
     entry: Option<usize>,
+    /// Of the appends only this log, for a profiler.
+    #[arg(long, value_enum)]
+    log: Option<Kind>,
     /// The alignment of our blocks.
-    #[arg(long, default_value_t = 4096)]
+    #[arg(long, default_value_t = 512)]
     align: u64,
     /// Bytes of entries for the recovery.
     #[arg(long, default_value_t = 1 << 30)]
@@ -80,6 +83,10 @@ fn appends(args: &Args, cell: Cell) -> Result<()> {
     let mut results = [Vec::new(), Vec::new()];
     for _ in 0..args.rounds {
         for (at, kind) in [Kind::Ours, Kind::Rival].into_iter().enumerate() {
+            if args.log.is_some_and(|only| only != kind) {
+                results[at].push(load::Outcome::default());
+                continue;
+            }
             let dir = tempfile::tempdir_in(&args.dir)?;
             let log = kind.open(dir.path(), load::Sizes::usual(args.align))?;
             results[at].push(load::run(&*log, cell, args.millis)?);

@@ -11,6 +11,7 @@ use super::scan::{BadEntry, Items, Scan, bad_entries, read_mirror};
 use crate::block::{BLOCK_HEADER_BYTES, BlockHeader};
 use crate::error::{Error, Result};
 use crate::id::Lsn;
+use crate::mirror::REACH as MIRROR_REACH;
 use crate::options::{Options, TailPolicy};
 use crate::record::Item;
 use crate::segment::HEADER_BYTES;
@@ -131,11 +132,10 @@ fn order(scans: &[Scan], from: usize) -> BTreeMap<Lsn, Candidate> {
     for (at, scan) in scans.iter().enumerate().skip(from) {
         if let Some(first) = scan.blocks.first() {
             let mut low = first.header.lsn;
-            if first.header.offset > HEADER_BYTES
-                && let Some((named, _)) = read_mirror(&*scan.segment.file, &first.header)
-                && named.uid == scan.segment.id.uid
-            {
-                low = named.lsn;
+            if first.header.offset > HEADER_BYTES {
+                let named = read_mirror(&*scan.segment.file, &first.header).into_iter();
+                let here = named.filter(|(named, _)| named.uid == scan.segment.id.uid);
+                low = here.map(|(named, _)| named.lsn).min().unwrap_or(low);
             }
             candidates.split_off(&low);
         }
@@ -180,30 +180,47 @@ fn check_gaps(
 
 /// Fills in what the mirrors know about blocks that cannot be read themselves.
 fn name_from_mirrors(scans: &[Scan], from: usize, candidates: &mut BTreeMap<Lsn, Candidate>) {
-    let witnesses: Vec<Lsn> = candidates.keys().rev().copied().collect();
-    for lsn in witnesses {
-        let before = lsn.previous();
-        let named = candidates.get(&before).is_some_and(|block| block.items.is_some());
-        let witness = candidates.get(&lsn).filter(|block| block.header_ok && !named);
-        if let Some(witness) = witness
-            && let Some((header, items)) =
-                read_mirror(&*scans[witness.scan].segment.file, &witness.header)
-            && header.lsn == before
-            && let Some(at) = scans.iter().position(|scan| scan.segment.id.uid == header.uid)
-            && at >= from
+    let mut unnamed = Vec::new();
+    let mut named = None;
+    for (lsn, block) in &*candidates {
+        if named != Some(lsn.previous()) {
+            unnamed.push(lsn.previous());
+        }
+        named = block.items.is_some().then_some(*lsn);
+    }
+    while let Some(lsn) = unnamed.pop() {
+        let is_named = candidates.get(&lsn).is_some_and(|block| block.items.is_some());
+        if lsn > Lsn(0)
+            && !is_named
+            && let Some(named) = named_by_later(scans, from, candidates, lsn)
         {
-            let header_ok = candidates.contains_key(&before);
-            let named = Candidate {
-                scan: at,
-                header_ok,
-                index_ok: false,
-                header,
-                items: Some(Arc::new(items)),
-                bad: None,
-            };
-            candidates.insert(before, named);
+            candidates.insert(lsn, named);
+            unnamed.push(lsn.previous());
         }
     }
+}
+
+/// A block as the mirror of a later one has it.
+fn named_by_later(
+    scans: &[Scan],
+    from: usize,
+    candidates: &BTreeMap<Lsn, Candidate>,
+    lsn: Lsn,
+) -> Option<Candidate> {
+    let later = candidates.range(lsn.next()..).map(|(_, block)| block).take(MIRROR_REACH);
+    let mut names = later
+        .filter(|witness| witness.header_ok)
+        .flat_map(|witness| read_mirror(&*scans[witness.scan].segment.file, &witness.header));
+    let (header, items) = names.find(|(header, _)| header.lsn == lsn)?;
+    let scan = scans.iter().position(|scan| scan.segment.id.uid == header.uid)?;
+    (scan >= from).then(|| Candidate {
+        scan,
+        header_ok: candidates.contains_key(&lsn),
+        index_ok: false,
+        header,
+        items: Some(Arc::new(items)),
+        bad: None,
+    })
 }
 
 /// Whether the first block is where the log starts: nothing before it that was not purged.

@@ -9,13 +9,15 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::block::{BLOCK_HEADER_BYTES, BlockHeader, decode_summary};
+use crate::block::{BLOCK_HEADER_BYTES, BlockHeader, decode_summaries};
 use crate::dir::SegmentFile;
 use crate::error::{Error, Result};
 use crate::fs::File;
 use crate::id::{GroupId, Lsn};
 use crate::record::{Item, RunKind, Stored, entry_crc};
-use crate::segment::{HEADER_BYTES, SEGMENT_BYTES_MAX, SegmentHeader, Trailer, decode_footer};
+use crate::segment::{
+    HEADER_BYTES, PAGE, SEGMENT_BYTES_MAX, SegmentHeader, Trailer, decode_footer,
+};
 
 /// What is in a block; shared, since a log has many blocks and recovery looks at them several times.
 pub(crate) type Items = Arc<Vec<Item>>;
@@ -57,7 +59,6 @@ struct PageReader<'a> {
 }
 
 const PIECE: u64 = 1 << 20;
-const PAGE: u64 = 4096;
 
 impl PageReader<'_> {
     /// The bytes of a range inside the file.
@@ -111,21 +112,26 @@ pub(crate) fn scan(segment: SegmentFile, verify: bool) -> Result<Scan> {
         let (path, why) = (segment.id.name(), "it is longer than a segment can be".to_owned());
         return Err(Error::WrongSegment { path, why });
     }
-    scan_file(segment, file_len, verify).map_err(Error::io(what))
+    let mut first_page = vec![0; HEADER_BYTES.min(file_len) as usize];
+    let mut unreadable = Vec::new();
+    read_pages(&*segment.file, 0, &mut first_page, &mut unreadable).map_err(Error::io(&*what))?;
+    if let Some(version) = SegmentHeader::other_version(&first_page) {
+        let why = format!("its format has version {version}, which this program does not read");
+        return Err(Error::WrongSegment { path: segment.id.name(), why });
+    }
+    let header = SegmentHeader::decode(&first_page);
+    scan_file(segment, file_len, (header, unreadable), verify).map_err(Error::io(what))
 }
 
-fn scan_file(segment: SegmentFile, file_len: u64, verify: bool) -> io::Result<Scan> {
+fn scan_file(
+    segment: SegmentFile,
+    file_len: u64,
+    (mut header, unreadable): (Option<SegmentHeader>, Vec<Range<u64>>),
+    verify: bool,
+) -> io::Result<Scan> {
     let file = segment.file.clone();
-    let mut pages = PageReader {
-        file: &*file,
-        len: file_len,
-        piece: Vec::new(),
-        piece_start: 0,
-        unreadable: Vec::new(),
-    };
-    let mut page = vec![0; HEADER_BYTES.min(file_len) as usize];
-    read_pages(&*file, 0, &mut page, &mut pages.unreadable)?;
-    let mut header = SegmentHeader::decode(&page);
+    let mut pages =
+        PageReader { file: &*file, len: file_len, piece: Vec::new(), piece_start: 0, unreadable };
     let (trailer, footer) = read_footer(&segment, file_len, &mut pages.unreadable)?;
     header = header.or(trailer.map(|trailer| trailer.header));
     let mut sealed = false;
@@ -220,17 +226,14 @@ fn walk(pages: &mut PageReader<'_>, uid: u64, align: u64) -> io::Result<Vec<Foun
     Ok(blocks)
 }
 
-/// The header and items of the block before, from a block's mirror.
-pub(crate) fn read_mirror(
-    file: &dyn File,
-    header: &BlockHeader,
-) -> Option<(BlockHeader, Vec<Item>)> {
+/// The headers and items of earlier blocks that a block's mirror has; none where it is bad.
+pub(crate) fn read_mirror(file: &dyn File, header: &BlockHeader) -> Summaries {
     let mut mirror = vec![0; header.mirror_len as usize];
-    file.read_exact_at(&mut mirror, header.mirror_offset()).ok()?;
-    if crc32c::crc32c(&mirror) != header.mirror_crc {
-        return None;
+    let read = file.read_exact_at(&mut mirror, header.mirror_offset());
+    if read.is_err() || crc32c::crc32c(&mirror) != header.mirror_crc {
+        return Vec::new();
     }
-    decode_summary(&mirror)
+    decode_summaries(&mirror).unwrap_or_default()
 }
 
 /// An entry of a block whose bytes do not match.

@@ -1,9 +1,9 @@
 //! Each verdict of recovery's table, reached through damage on a disk: see
 //! `recovery/decision.rs`, where the table itself is tested.
 //!
-//! The log has six blocks of two sectors each: five entries, and the mark. Block `n` starts at
-//! sector `8 + 2 (n - 1)`; the first sector holds its header, index and mirror, the second the end
-//! of its entry.
+//! The log has six blocks: five entries, and the mark in a page of its own. Block `n` of an entry
+//! starts at sector `8 + 2 (n - 1)`; the first sector holds its header, index and mirror, the second
+//! more of its entry. Blocks 1 to 4 are in one page, whose names block 5 repeats.
 
 use std::path::{Path, PathBuf};
 
@@ -81,9 +81,33 @@ fn faulty_a_durable_entry_is_named() {
 
 #[test]
 fn lost_a_durable_block_that_nothing_names_is_refused() {
+    let fs = zero(&[start(3), start(4), start(5)], true);
+    let refused = model::open(&fs, &options(TailPolicy::Replicated)).map(|_| ());
+    assert!(matches!(refused, Err(Error::Lost { first: Lsn(3), last: Lsn(4) })), "{refused:?}");
+}
+
+#[test]
+fn repaired_a_page_of_blocks_is_known_from_the_mirror_in_the_next_page() {
     let fs = zero(&[start(3), start(4)], true);
-    let refused = model::open(&fs, &options(TailPolicy::Replicated));
-    assert!(matches!(refused, Err(Error::Lost { first: Lsn(3), last: Lsn(3) })), "{refused:?}");
+    let report = report(&fs, TailPolicy::Replicated);
+    assert_eq!((report.repaired, report.blocks), (vec![Lsn(3), Lsn(4)], 6));
+    let damaged: Vec<u64> = report.faulty.iter().map(|entry| entry.index).collect();
+    assert_eq!(damaged, [3, 4]);
+}
+
+#[test]
+fn a_log_of_another_version_is_refused() {
+    let (fs, path) = build(true);
+    let file = fs.open(&path, tinykv_wal::OpenMode::Write).unwrap();
+    let mut header = [0; 56];
+    file.read_exact_at(&mut header, 0).unwrap();
+    header[8] = 9;
+    let crc = crc32c::crc32c(&header[..52]);
+    header[52..].copy_from_slice(&crc.to_le_bytes());
+    file.write_all_at(&header, 0).unwrap();
+    let refused = model::open(&fs, &options(TailPolicy::Single)).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::WrongSegment { .. }), "{refused}");
+    assert!(refused.to_string().contains("version 9"), "{refused}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! T3: every sector of a small log, with each kind of damage: what was acknowledged is there, or
+//! T3: every sector and every page of a small log, with each kind of damage: what was acknowledged is there, or
 //! is named as damaged, or the log refuses to open and says why. Never silently less, never wrong.
 //!
 //! The mark at the end of the log protects its last block; the mark itself is empty.
@@ -57,8 +57,8 @@ fn judge(
     outcomes.states += 1;
     let wal = match Wal::<RawEntry>::open(fs, Path::new(DIR), options.clone()) {
         Ok((wal, _)) => wal,
-        // A bad sector never takes a block and all knowledge of it; a page or a file may.
-        Err(Error::Lost { .. }) if !one_sector(context) => {
+        // A bad sector or page never takes a block and all knowledge of it; a file may.
+        Err(Error::Lost { .. }) if !inside_a_file(context) => {
             outcomes.refused += 1;
             return;
         }
@@ -98,9 +98,9 @@ fn judge(
     }
 }
 
-/// Whether the context tells of a damage to one sector.
-fn one_sector(context: &str) -> bool {
-    ["FlipBit", "ZeroSector", "StaleSector", "Misdirected"]
+/// Whether the context tells of damage to one sector or one page.
+fn inside_a_file(context: &str) -> bool {
+    ["FlipBit", "ZeroSector", "StaleSector", "Misdirected", "unreadable", "page"]
         .iter()
         .any(|name| context.starts_with(name))
 }
@@ -155,6 +155,39 @@ fn single_faults_of_every_sector() {
             }
         }
         println!("T3 sectors, alignment {block_align}, {tail:?}: {outcomes:?}");
+        assert!(outcomes.unharmed > 0 && outcomes.named > 0, "{outcomes:?}");
+    }
+}
+
+/// Disks with sectors of 4 KiB lose that much at once.
+#[test]
+fn single_faults_of_every_page() {
+    for block_align in [512, 4096] {
+        let options = Options { block_align, ..model::options() };
+        let (fs, model) = build(&options);
+        let mut outcomes = Outcomes::default();
+        for (path, len) in segments(&fs) {
+            let pages = len / 4096;
+            for page in 0..pages {
+                let sectors = page * 8..page * 8 + 8;
+                let of = |damage: &dyn Fn(u64) -> Damage| sectors.clone().map(damage).collect();
+                let damages: [Vec<Damage>; 3] = [
+                    of(&Damage::ZeroSector),
+                    of(&|sector| Damage::StaleSector { sector, old: vec![0xa5; 512] }),
+                    of(&|to| Damage::Misdirected { from: (to + 8) % (pages * 8), to }),
+                ];
+                for damages in damages {
+                    let fs = fs.fork();
+                    let changed = damages.iter().filter(|damage| damage.apply(&fs, &path).unwrap());
+                    if changed.count() > 0 {
+                        let context =
+                            format!("page {page} of {}, {:?}", path.display(), damages[0]);
+                        judge(Arc::new(fs), &options, &model, &context, &mut outcomes);
+                    }
+                }
+            }
+        }
+        println!("T3 pages, alignment {block_align}: {outcomes:?}");
         assert!(outcomes.unharmed > 0 && outcomes.named > 0, "{outcomes:?}");
     }
 }
