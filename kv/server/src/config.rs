@@ -111,6 +111,11 @@ pub struct Config {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size("1MiB", "64GiB"))]
     pub max_pending_writes: Size,
 
+    /// How many bytes of answers may wait for clients that do not take them, over all connections. A
+    /// connection that needs more is closed; reads of the native protocol get `ServerIsBusy`.
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = values::size("1MiB", "64GiB"))]
+    pub max_pending_answers: Size,
+
     /// A connection that sends no whole request for so long is closed; 0 for never.
     #[arg(long, value_name = "TIME", default_value = "10m")]
     pub idle_timeout: Period,

@@ -9,7 +9,7 @@ use crate::connection::Connections;
 use crate::metrics::Metrics;
 use crate::resp::Cursors;
 use crate::server::Addresses;
-use crate::store::Store;
+use crate::store::{Backlog, Store};
 
 /// What every part of a running server can reach.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Context {
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) connections: Arc<Connections>,
     pub(crate) started: Instant,
+    /// Answers that wait for their clients.
+    pub(crate) backlog: Arc<Backlog>,
     /// Where it listens, once it does.
     pub(crate) addresses: OnceLock<Addresses>,
     /// The cursors of `SCAN`.
@@ -29,6 +31,7 @@ pub(crate) struct Context {
 impl Context {
     pub(crate) fn new(config: Config, store: Arc<Store>, metrics: Arc<Metrics>) -> Context {
         Context {
+            backlog: Backlog::new(config.max_pending_answers.bytes()),
             connections: Arc::new(Connections::new(config.max_connections)),
             config,
             store,

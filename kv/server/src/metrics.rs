@@ -44,6 +44,8 @@ pub(crate) struct Rejected {
     pub(crate) idle: Counter,
     /// Connections that did not take their answers.
     pub(crate) slow: Counter,
+    /// Connections that did not take their answers while too many waited.
+    pub(crate) answers: Counter,
 }
 
 /// Commands of the Redis protocol.

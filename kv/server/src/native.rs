@@ -2,7 +2,8 @@
 //!
 //! One task a connection reads and writes. What it can answer at once it answers; the rest comes
 //! back through a channel. While as many requests are in flight as allowed, or the client does not
-//! take its answers, nothing more is read.
+//! take its answers, nothing more is read. What waits for clients is bounded in bytes over all
+//! connections.
 
 mod admin;
 mod answer;
@@ -14,10 +15,9 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use proto::frame::{FrameDecoder, FrameError};
 use proto::{Error, ErrorCode, Hello, Message};
-use tokio::sync::mpsc;
 
 use crate::context::Context;
-use crate::store::{Mailbox, Outcome, Tag};
+use crate::store::{Landed, Landing, Mailbox};
 use crate::stream::Stream;
 use request::Flight;
 
@@ -35,7 +35,7 @@ pub(crate) async fn serve(
 ) -> io::Result<()> {
     let frame_bytes_max = context.config.max_frame_size.bytes();
     let mut decoder = FrameDecoder::new(frame_bytes_max);
-    let (done, mut finished) = mpsc::unbounded_channel();
+    let (done, mut finished) = Landing::new(Arc::clone(&context.backlog));
     let mut flight = Flight::new(context, mailbox, done);
     let (mut input, mut output) = (BytesMut::new(), BytesMut::new());
     let inflight_max = context.config.max_connection_inflight;
@@ -71,9 +71,9 @@ pub(crate) async fn serve(
         }
         // What is too much for one write waits: answers that are done take no second copy here.
         while output.len() < FLUSH_BYTES
-            && let Ok((tag, outcome)) = finished.try_recv()
+            && let Ok(landed) = finished.try_recv()
         {
-            land(&mut flight, tag, outcome, frame_bytes_max, &mut output);
+            land(&mut flight, landed, frame_bytes_max, &mut output);
         }
         if !output.is_empty() {
             stream.write(&mut output).await?;
@@ -87,8 +87,8 @@ pub(crate) async fn serve(
         }
         tokio::select! {
             biased;
-            Some((tag, outcome)) = finished.recv() => {
-                land(&mut flight, tag, outcome, frame_bytes_max, &mut output);
+            Some(landed) = finished.recv() => {
+                land(&mut flight, landed, frame_bytes_max, &mut output);
             }
             more = stream.read(&mut input), if may_read && flight.len() < inflight_max => {
                 may_read = more?;
@@ -98,14 +98,8 @@ pub(crate) async fn serve(
 }
 
 /// Takes a request that is done, and appends its answer.
-fn land(
-    flight: &mut Flight<'_>,
-    tag: Tag,
-    outcome: Outcome,
-    frame_bytes_max: usize,
-    output: &mut BytesMut,
-) {
-    if let Some((id, answer)) = flight.land(tag, outcome) {
+fn land(flight: &mut Flight<'_>, landed: Landed, frame_bytes_max: usize, output: &mut BytesMut) {
+    if let Some((id, answer)) = flight.land(landed) {
         flight.count(&answer);
         answer::write(&answer, id, frame_bytes_max, output);
     }

@@ -16,6 +16,7 @@
 //! the server stops; what waits is bounded in number and bytes.
 
 mod admission;
+mod backlog;
 mod commit;
 mod error;
 mod mailbox;
@@ -31,10 +32,11 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 pub(crate) use admission::{Admission, Limits, Permit};
+pub(crate) use backlog::Backlog;
 pub(crate) use error::StoreError;
 pub(crate) use mailbox::{
-    Admitted, Answer, Back, Destination, Mailbox, Outcome, Reach, Reader, Reply, Submission, Tag,
-    Tagged, Waiter,
+    Admitted, Answer, Back, Destination, Landed, Landing, Mailbox, Outcome, Reach, Reader, Reply,
+    Submission, Tag, Tagged, Waiter,
 };
 pub(crate) use write_thread::WriteThread;
 
@@ -134,14 +136,14 @@ impl Store {
     pub(crate) fn read_to(self: &Arc<Self>, read: Read, to: Tagged) -> Result<(), StoreError> {
         self.to_pool(move |store| {
             let response = node::read(store.engine.as_ref(), &read, store.clock.now());
-            to.send(Ok(vec![response]));
+            to.send_read(Ok(vec![response]));
         })
     }
 
     /// Reads a page of a range, on a thread that may wait for the disk; the outcome goes to `to`.
     pub(crate) fn scan_to(self: &Arc<Self>, scan: Scan, to: Tagged) -> Result<(), StoreError> {
         self.to_pool(move |store| {
-            to.send(store.page(&scan).map(|page| vec![Response::Pairs(page.pairs)]));
+            to.send_read(store.page(&scan).map(|page| vec![Response::Pairs(page.pairs)]));
         })
     }
 

@@ -48,12 +48,21 @@ impl Stream {
     /// Writes all of `output`, and leaves it empty.
     pub(crate) async fn write(&mut self, output: &mut BytesMut) -> io::Result<()> {
         self.context.metrics.bytes_out.inc_by(output.len() as u64);
+        let mut held = None;
         while !output.is_empty() {
             match self.socket.try_write(output) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => output.advance(written),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    // The client does not read. The sweeper watches how long.
+                    // The client does not read. The sweeper watches how long, others share the room.
+                    if held.is_none() {
+                        held = self.context.backlog.try_hold(output.len());
+                    }
+                    if held.is_none() {
+                        self.context.metrics.rejected.answers.inc();
+                        let reason = "too many answers wait for clients that do not take them";
+                        return Err(io::Error::other(reason));
+                    }
                     self.connection.set_stalled(Some(self.context.store.clock.now()));
                     self.socket.writable().await?;
                     self.connection.set_stalled(None);

@@ -9,6 +9,10 @@ mod resp;
 #[path = "support/start.rs"]
 mod start;
 
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+
+use bytes::{Bytes, BytesMut};
 use resp::{Resp, encode, show};
 use tinykv_server::Running;
 
@@ -71,6 +75,41 @@ fn a_client_that_takes_no_answers_is_closed() {
     client.run_words(&[b"SET", b"large", &vec![b'x'; 4 << 20]]);
     client.send_raw(&encode(&[b"GET", b"large"]).repeat(20));
     while rejected(&server, "slow") < 1.0 {}
+}
+
+/// Has connections ask for 64 MiB each without taking any of it, until one is closed; those before
+/// it go on, and others are served.
+fn ask_without_reading(door: impl Fn(&Running) -> SocketAddr, ask: &[u8]) {
+    let server = start::start_memory(&["--max-pending-answers=8MiB", "--write-timeout=1h"]);
+    let mut client = Resp::connect(start::resp(&server));
+    client.run_words(&[b"SET", b"large", &vec![b'x'; 4 << 20]]);
+    let mut silent: Vec<TcpStream> = Vec::new();
+    while rejected(&server, "answers") < 1.0 {
+        if silent.len() < 100 {
+            silent.push(TcpStream::connect(door(&server)).unwrap());
+            // One that is closed takes no more.
+            let _ = silent.last_mut().unwrap().write_all(&ask.repeat(16));
+        }
+        assert_eq!(client.run("PING"), "PONG");
+        let status = server.addresses().status.unwrap();
+        let waiting = http::metric(status, "tinykv_pending_answer_bytes");
+        assert!(waiting < f64::from(16 << 20), "{waiting}");
+    }
+    // Whoever goes away gives its room back.
+    drop(silent);
+    let status = server.addresses().status.unwrap();
+    while http::metric(status, "tinykv_pending_answer_bytes") > 0.0 {}
+    assert_eq!(client.run("STRLEN large"), (4 << 20).to_string());
+}
+
+#[test]
+fn clients_that_take_no_answers_share_a_bounded_room() {
+    ask_without_reading(start::resp, &encode(&[b"GET", b"large"]));
+    let key = Bytes::from_static(b"large");
+    let get = proto::raw::Request::Get { cf: "default".to_owned(), key };
+    let mut ask = BytesMut::new();
+    proto::Message::Request(proto::Request::Raw(get)).encode(1, 1 << 20, &mut ask).unwrap();
+    ask_without_reading(|server| server.addresses().native.unwrap(), &ask);
 }
 
 #[test]

@@ -20,19 +20,22 @@ use super::metrics::ClusterMetrics;
 /// Does tasks until there will be no more. What waits together is done together.
 pub(super) fn run(
     mut applier: Applier<Machine>,
-    tasks: &Receiver<Vec<Task>>,
+    tasks: &Receiver<(u64, Vec<Task>)>,
     (inbox, erasures): (&Inbox, &Erasures),
     metrics: &ClusterMetrics,
 ) {
-    while let Ok(mut group) = tasks.recv() {
-        tasks.try_iter().for_each(|more| group.extend(more));
+    while let Ok((mut bytes, mut group)) = tasks.recv() {
+        for (more_bytes, more) in tasks.try_iter() {
+            bytes += more_bytes;
+            group.extend(more);
+        }
         let started = Instant::now();
         let reason =
             match catch_unwind(AssertUnwindSafe(|| carry_out(&mut applier, group, erasures))) {
                 Ok(Ok(done)) => {
                     let took = started.elapsed().as_micros();
                     metrics.apply_us.observe(u64::try_from(took).unwrap_or(u64::MAX));
-                    inbox.push(Event::Applied(done));
+                    inbox.push(Event::Applied { done, bytes });
                     continue;
                 }
                 Ok(Err(error)) => {

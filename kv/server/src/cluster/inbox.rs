@@ -41,8 +41,8 @@ pub(super) enum Event {
     Confirmed { barriers: Barriers, result: Result<Bytes, AskError> },
     /// The log of this output and all before is durable.
     Persisted { number: u64, bytes: u64 },
-    /// Tasks that the applier has done.
-    Applied(Vec<Done<Vec<Response>>>),
+    /// Tasks that the applier has done, and how many bytes they had.
+    Applied { done: Vec<Done<Vec<Response>>>, bytes: u64 },
     /// A part of a snapshot.
     ChunkRead(ChunkRead),
     /// The log was purged; these groups hold it up.

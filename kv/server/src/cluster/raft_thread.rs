@@ -54,7 +54,7 @@ pub(super) struct Parts {
     pub(super) durability: Durability,
     pub(super) inbox: Arc<Inbox>,
     pub(super) peers: Arc<Peers<PeerMessage>>,
-    pub(super) tasks: crossbeam_channel::Sender<Vec<Task>>,
+    pub(super) tasks: crossbeam_channel::Sender<(u64, Vec<Task>)>,
     pub(super) pool: Arc<dyn ThreadPool>,
     pub(super) halt: Arc<Halt>,
     pub(super) room: Arc<Room>,
@@ -99,6 +99,8 @@ pub(super) struct RaftThread {
     answers: Answers,
     /// Bytes that wait for the log.
     log_bytes: u64,
+    /// Bytes that wait to be applied.
+    apply_bytes: u64,
     /// Parts of snapshots that may be read once there is room in the rate.
     chunks: VecDeque<raftstore::ChunkTask>,
     chunk_credit: u64,
@@ -133,6 +135,7 @@ impl RaftThread {
             asked_reads: HashMap::new(),
             answers: Answers::default(),
             log_bytes: 0,
+            apply_bytes: 0,
             chunks: VecDeque::new(),
             chunk_credit: 0,
             compactions: 0,
@@ -183,7 +186,8 @@ impl RaftThread {
                 self.log_bytes -= bytes;
                 self.parts.node.store.persisted(number);
             }
-            Event::Applied(done) => {
+            Event::Applied { done, bytes } => {
+                self.apply_bytes -= bytes;
                 self.parts.node.store.applied(done);
                 self.wake_readers();
             }

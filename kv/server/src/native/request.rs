@@ -9,12 +9,11 @@ use node::format::RAW_CFS;
 use node::{Chunk, Condition, Expiry, Read, Scan, Time, Write};
 use proto::raw::{Request as RawRequest, Response as RawResponse};
 use proto::{Error, ErrorCode, Message, Request, Response};
-use tokio::sync::mpsc;
 
 use super::admin;
 use super::answer::{of_node, of_store_error};
 use crate::context::Context;
-use crate::store::{Destination, Mailbox, Outcome, Tag, Tagged};
+use crate::store::{Destination, Landed, Landing, Mailbox, Tag, Tagged};
 
 /// What is to be done for a request.
 #[derive(Debug)]
@@ -38,7 +37,7 @@ enum Api {
 pub(super) struct Flight<'a> {
     context: &'a Arc<Context>,
     mailbox: &'a Arc<Mailbox>,
-    done: mpsc::UnboundedSender<(Tag, Outcome)>,
+    done: Landing,
     /// The ids of requests, by our own number: a client may use an id twice.
     ids: HashMap<Tag, (u64, Api)>,
     next: Tag,
@@ -49,7 +48,7 @@ impl<'a> Flight<'a> {
     pub(super) fn new(
         context: &'a Arc<Context>,
         mailbox: &'a Arc<Mailbox>,
-        done: mpsc::UnboundedSender<(Tag, Outcome)>,
+        done: Landing,
     ) -> Flight<'a> {
         Flight { context, mailbox, done, ids: HashMap::new(), next: 0 }
     }
@@ -111,9 +110,9 @@ impl<'a> Flight<'a> {
     }
 
     /// Takes a request that is done. Gives its id and the answer; none if it was answered before.
-    pub(super) fn land(&mut self, tag: Tag, outcome: Outcome) -> Option<(u64, Message)> {
-        let (id, api) = self.ids.remove(&tag)?;
-        let answer = match outcome {
+    pub(super) fn land(&mut self, landed: Landed) -> Option<(u64, Message)> {
+        let (id, api) = self.ids.remove(&landed.tag)?;
+        let answer = match landed.outcome {
             Ok(mut responses) => match responses.pop() {
                 Some(response) if api == Api::Admin => admin::answer(&response),
                 Some(response) => of_node(response, self.context.store.clock.now()),

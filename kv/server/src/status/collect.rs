@@ -125,10 +125,13 @@ impl Facts {
             ("protocol", &rejected.protocol),
             ("idle", &rejected.idle),
             ("slow", &rejected.slow),
+            ("answers", &rejected.answers),
         ] {
             let labels = [("limit", limit)];
             ConstCounter::new(count.get()).encode(family.encode_family(&labels)?)?;
         }
+        let waiting = self.context.backlog.bytes() as u64;
+        gauge(out, "pending_answer_bytes", "Answers that their clients do not take", waiting)?;
         counter(out, "received_bytes", "Bytes read from clients", metrics.bytes_in.get())?;
         counter(out, "sent_bytes", "Bytes written to clients", metrics.bytes_out.get())
     }

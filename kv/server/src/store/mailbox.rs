@@ -20,6 +20,7 @@ use node::{Chunk, Command, Page, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
+use super::backlog::{Backlog, Held, bytes_of};
 use super::{Permit, Store, StoreError};
 use asked::Asked;
 
@@ -73,25 +74,69 @@ pub(crate) enum Destination {
 /// The number by which a connection knows a request.
 pub(crate) type Tag = u64;
 
+/// An outcome that has come to its connection.
+#[derive(Debug)]
+pub(crate) struct Landed {
+    pub(crate) tag: Tag,
+    pub(crate) outcome: Outcome,
+    /// The room that it takes until it is written.
+    _held: Option<Held>,
+}
+
+/// Where the outcomes of one connection's requests go, and what is there for all.
+#[derive(Clone, Debug)]
+pub(crate) struct Landing {
+    to: mpsc::UnboundedSender<Landed>,
+    backlog: Arc<Backlog>,
+}
+
+impl Landing {
+    pub(crate) fn new(backlog: Arc<Backlog>) -> (Landing, mpsc::UnboundedReceiver<Landed>) {
+        let (to, landed) = mpsc::unbounded_channel();
+        (Landing { to, backlog }, landed)
+    }
+
+    fn land(&self, tag: Tag, outcome: Outcome, held: Option<Held>) {
+        // An error means that nobody waits any more: the connection has gone.
+        let _ = self.to.send(Landed { tag, outcome, _held: held });
+    }
+}
+
 /// Where the outcome of one request of many goes. It says by itself that the outcome is lost when
 /// it is dropped without one.
 #[derive(Debug)]
 pub(crate) struct Tagged {
     tag: Tag,
     /// None once the outcome was sent.
-    to: Option<mpsc::UnboundedSender<(Tag, Outcome)>>,
+    to: Option<Landing>,
 }
 
 impl Tagged {
-    pub(crate) fn new(tag: Tag, to: mpsc::UnboundedSender<(Tag, Outcome)>) -> Tagged {
+    pub(crate) fn new(tag: Tag, to: Landing) -> Tagged {
         Tagged { tag, to: Some(to) }
     }
 
     /// Sends the outcome.
     pub(crate) fn send(mut self, outcome: Outcome) {
         if let Some(to) = self.to.take() {
-            // An error means that nobody waits any more: the connection has gone.
-            let _ = to.send((self.tag, outcome));
+            let bytes = bytes_of(&outcome);
+            let held = (bytes > 0).then(|| to.backlog.hold(bytes));
+            to.land(self.tag, outcome, held);
+        }
+    }
+
+    /// Sends the outcome of a read, or that there is no room for it.
+    pub(crate) fn send_read(mut self, outcome: Outcome) {
+        let Some(to) = self.to.take() else { return };
+        match (bytes_of(&outcome), &to.backlog) {
+            (0, _) => to.land(self.tag, outcome, None),
+            (bytes, backlog) => match backlog.try_hold(bytes) {
+                Some(held) => to.land(self.tag, outcome, Some(held)),
+                None => {
+                    let reason = "too many answers wait for clients that do not take them";
+                    to.land(self.tag, Err(StoreError::Busy(reason.to_owned())), None);
+                }
+            },
         }
     }
 }
@@ -99,7 +144,7 @@ impl Tagged {
 impl Drop for Tagged {
     fn drop(&mut self) {
         if let Some(to) = self.to.take() {
-            let _ = to.send((self.tag, Err(StoreError::Lost)));
+            to.land(self.tag, Err(StoreError::Lost), None);
         }
     }
 }
@@ -321,7 +366,7 @@ impl Mailbox {
         let mailbox = Arc::clone(self);
         tokio::spawn(async move {
             let page = mailbox.scan(scan).await;
-            to.send(page.map(|page| vec![Response::Pairs(page.pairs)]));
+            to.send_read(page.map(|page| vec![Response::Pairs(page.pairs)]));
             drop(permit);
         });
         Ok(())

@@ -12,14 +12,13 @@ use node::{Chunk, Command, Expiry, Read, Response, Scan, Write};
 use proto::peer::RegionId;
 use raftstore::{Applier, Done, Task};
 use tokio::runtime::Builder;
-use tokio::sync::mpsc;
 
 use super::*;
 use crate::cluster::apply_thread::carry_out;
 use crate::cluster::{Machine, open};
 use crate::config::{Address, Config};
 use crate::server::Server;
-use crate::store::{Mailbox, Outcome, Store, Tagged};
+use crate::store::{Backlog, Landing, Mailbox, Outcome, Store, Tagged};
 
 fn range(start: &'static str, end: &'static str) -> Range {
     let end = (!end.is_empty()).then(|| Bytes::from_static(end.as_bytes()));
@@ -149,9 +148,9 @@ async fn all_reads(store: &Store, mailbox: &Arc<Mailbox>) {
 
     found(while_erased(store, mailbox.read(get())).await);
 
-    let (to, mut answers) = mpsc::unbounded_channel();
+    let (to, mut answers) = Landing::new(Backlog::new(1));
     mailbox.read_to(get(), Tagged::new(7, to)).expect("there is room");
-    found(while_erased(store, async { answers.recv().await.expect("an answer").1 }).await);
+    found(while_erased(store, async { answers.recv().await.expect("an answer").outcome }).await);
 
     let scan = Scan {
         cf: Cf::Default,

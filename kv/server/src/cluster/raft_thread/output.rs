@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use node::Output;
 use proto::peer::{PeerBody, PeerMessage, RegionId, StoreId};
-use raftstore::{Answer, LogEntry};
+use raftstore::{Answer, LogEntry, Task};
 use wal::{Durability, LogBatch};
 
 use super::{Pending, RaftThread};
@@ -15,10 +15,23 @@ use crate::cluster::inbox::Event;
 /// While more bytes than this wait for the log, the raft store is asked for nothing new.
 const LOG_BYTES_MAX: u64 = 32 << 20;
 
+/// While more bytes than this wait to be applied, neither. A region by itself gives out less.
+const APPLY_BYTES_MAX: u64 = 256 << 20;
+
+/// What a task keeps in memory.
+fn bytes_of(task: &Task) -> u64 {
+    match task {
+        Task::Apply { entries, .. } => entries.iter().flatten().map(raft::Entry::size_bytes).sum(),
+        Task::Stage { data, .. } => data.len() as u64,
+        _ => 0,
+    }
+}
+
 impl RaftThread {
     /// Carries out all that the raft store gives out.
     pub(super) fn carry_out_all(&mut self) {
-        while self.failure.is_some() || self.log_bytes < LOG_BYTES_MAX {
+        let has_room = |it: &Self| it.log_bytes < LOG_BYTES_MAX && it.apply_bytes < APPLY_BYTES_MAX;
+        while self.failure.is_some() || has_room(self) {
             let ready = self.parts.node.ready();
             if ready.is_empty() {
                 return;
@@ -41,8 +54,10 @@ impl RaftThread {
             }
         }
         if !ready.tasks.is_empty() {
+            let bytes = ready.tasks.iter().map(bytes_of).sum();
+            self.apply_bytes += bytes;
             // An error means that the applier has failed, and has said so.
-            let _ = self.parts.tasks.send(ready.tasks);
+            let _ = self.parts.tasks.send((bytes, ready.tasks));
         }
         self.chunks.extend(ready.chunks);
         self.read_chunks();

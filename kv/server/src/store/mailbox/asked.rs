@@ -53,7 +53,7 @@ impl Asked {
     /// Answers, if that is what there was.
     fn answer(mut self, response: Response, mailbox: &Arc<Mailbox>, cluster: &Arc<Cluster>) {
         if cluster.erasures.is_intact(|| reach_of(&self.read), self.since) {
-            return self.to.send(Ok(vec![response]));
+            return self.to.send_read(Ok(vec![response]));
         }
         self.since = cluster.erasures.moment();
         // Where there is no room, dropping it answers.
