@@ -270,7 +270,6 @@ impl<S: Storage> Raft<S> {
         let log = &mut self.state.log;
         if let Some(faulty) = log.first_faulty()
             && prev.index >= faulty
-            && !crate::mutant!("faulty_acknowledged")
         {
             let body = damage_report(log.conflict_hint(faulty.prev(), Term(u64::MAX)), prev.index);
             self.state.send(from, body);
@@ -337,7 +336,7 @@ fn damage_report(intact: EntryId, rejected: Index) -> Body {
 /// Returns how much of `matched` may be acknowledged: nothing from a damaged entry on.
 pub(crate) fn acknowledgeable(faulty: Option<Index>, matched: Index) -> Index {
     match faulty {
-        Some(faulty) => matched.min(faulty.prev()),
-        None => matched,
+        Some(faulty) if !crate::mutant!("faulty_acknowledged") => matched.min(faulty.prev()),
+        _ => matched,
     }
 }

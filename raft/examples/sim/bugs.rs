@@ -442,7 +442,7 @@ const FURTHER: &[Bug] = &[
             (
                 "faulty_acknowledged",
                 "known_bugs",
-                "damage::a_damaged_entry_is_neither_forgotten_nor_led_with",
+                "damage::a_committed_entry_between_terms_is_fetched_again",
             ),
         ],
     ),

@@ -2,6 +2,7 @@
 
 mod acknowledged_is_durable;
 mod answers_are_true;
+mod campaigns_as_a_member;
 mod committed_is_on_quorum;
 mod delivery;
 mod election_safety;
@@ -42,6 +43,7 @@ pub(crate) struct Invariants {
     own_term: own_term::OwnTerm,
     state_machine_safety: state_machine_safety::StateMachineSafety,
     vote_once: vote_once::VoteOnce,
+    campaigns_as_a_member: campaigns_as_a_member::CampaignsAsAMember,
     committed_is_on_quorum: committed_is_on_quorum::CommittedIsOnQuorum,
     pub(crate) answers: answers_are_true::Answers,
     pub(crate) reads: Reads,
@@ -61,6 +63,7 @@ impl Invariants {
         let Some(node) = &member.node else { return Ok(()) };
         node.assert_invariants();
         self.own_term.check(node)?;
+        self.campaigns_as_a_member.check(node)?;
         self.leadership.check(node, &options.config)?;
         self.lease_promise.check(node, &options.config)?;
         self.monotonic.check(node)?;
@@ -85,6 +88,7 @@ impl Invariants {
     pub(crate) fn after_crash(&mut self, id: u64) {
         self.monotonic.forget(id);
         self.leader_append_only.forget(id);
+        self.campaigns_as_a_member.forget(id);
         self.committed_is_on_quorum.forget(id);
         self.leadership.forget(id);
         self.own_term.forget(id);

@@ -56,6 +56,9 @@ fn a_committed_entry_between_terms_is_fetched_again() {
     let sent = member.hear(2, 3, append(EntryId::new(3, 3), Entries::default()));
     let hint = EntryId::new(1, 1);
     assert_eq!(sent[0].body, Body::AppendRejected { rejected: Index(3), hint, damaged: true });
+    // Of what is committed, nothing is acknowledged from the damaged entry on.
+    let sent = member.hear(2, 3, append(hint, Entries::default()));
+    assert_eq!(sent[0].body, Body::AppendAccepted { index: Index(1) });
     let entries = Entries::new(log_of(&[1, 2, 3])[1..2].to_vec());
     let sent = member.hear(2, 3, append(hint, entries));
     assert_eq!(sent[0].body, Body::AppendAccepted { index: Index(3) });
