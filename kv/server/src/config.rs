@@ -178,9 +178,10 @@ pub struct Config {
     pub raft_log_entries: usize,
 
     /// How much of the disk a store of a cluster leaves free: while there is less, it hands leadership
-    /// over, and refuses writes but removals; 0 leaves nothing.
-    #[arg(long, value_name = "SIZE", default_value = "128MiB", value_parser = values::size("0", "1024TiB"))]
-    pub disk_reserve: Size,
+    /// over, and refuses writes but removals; 0 leaves nothing [default: 128MiB, or a twentieth of a
+    /// disk that has less than 20 times as much].
+    #[arg(long, value_name = "SIZE", value_parser = values::size("0", "1024TiB"))]
+    pub disk_reserve: Option<Size>,
 
     /// How long a request waits for a leader and a majority before it fails.
     #[arg(long, value_name = "TIME", default_value = "5s")]

@@ -25,7 +25,7 @@ pub use choose::{Choose, Enumerate, Seeded};
 pub use damage::Damage;
 pub use err::{ErrFs, Failure, Fault, FsOp};
 pub use mem::{CrashPoint, CrashStates, MemFs};
-pub use real::RealFs;
+pub use real::{DiskRoom, RealFs};
 
 /// How [`Fs::open`] opens a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

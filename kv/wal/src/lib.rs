@@ -56,8 +56,8 @@ mod tools;
 mod wal;
 
 pub use fs::{
-    Choose, CrashPoint, CrashStates, Damage, DirLock, Enumerate, ErrFs, Failure, Fault, File, Fs,
-    FsOp, MemFs, OpenMode, RealFs, Seeded,
+    Choose, CrashPoint, CrashStates, Damage, DirLock, DiskRoom, Enumerate, ErrFs, Failure, Fault,
+    File, Fs, FsOp, MemFs, OpenMode, RealFs, Seeded,
 };
 
 pub use appender::Durability;

@@ -69,7 +69,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         SharedWal::open(wal::RealFs::shared(), &folder("wal"), options).map_err(from_wal)?;
     log::info!("the log is read"; "segments" => report.segments, "blocks" => report.blocks,
         "damaged" => report.faulty.len(), "ms" => report.took.as_millis() as u64);
-    let room = Arc::new(Room::new(config.path.clone(), config.disk_reserve.0));
+    let room = Arc::new(Room::new(config.path.clone(), config.disk_reserve.map(|size| size.0)));
     let patient = Patient { engine: Arc::clone(&engine), room: Arc::clone(&room) };
     let applier = Applier::open(Arc::new(patient), Machine::default())?;
     let write = |batch| wal.write(batch, Durability::Synced).map(drop);

@@ -21,9 +21,14 @@ use bytes::Bytes;
 use engine::{Batch, Cf, Durability, Engine, Error, Lookup, Result, Stats, View};
 use mutant::mutant;
 use parking_lot::{Condvar, Mutex};
+use wal::{DiskRoom, RealFs};
 
 /// How long a write waits before it tries a full disk again.
 const RETRY: Duration = Duration::from_millis(500);
+
+/// What shall be left if nothing was said: so many bytes, or that part of a small disk.
+const RESERVE_BYTES: u64 = 128 << 20;
+const RESERVED_PART: u64 = 20;
 
 /// A store that is short again and again within an eighth of the reserve is short all the time.
 const EASED_PART: u64 = 8;
@@ -51,8 +56,8 @@ impl fmt::Display for Shortage {
 pub(super) struct Room {
     /// A folder on it.
     path: PathBuf,
-    /// What shall be left, in bytes.
-    reserve_bytes: u64,
+    /// What shall be left, in bytes, if that was said.
+    reserve_bytes: Option<u64>,
     is_low: AtomicBool,
     /// Whether a write of the engine waits.
     is_full: AtomicBool,
@@ -61,7 +66,7 @@ pub(super) struct Room {
 }
 
 impl Room {
-    pub(super) fn new(path: PathBuf, reserve_bytes: u64) -> Room {
+    pub(super) fn new(path: PathBuf, reserve_bytes: Option<u64>) -> Room {
         Room {
             path,
             reserve_bytes,
@@ -85,11 +90,13 @@ impl Room {
     /// Looks how much is left. It may wait for the disk.
     pub(super) fn look(&self) {
         // Where the system does not say, the writes find out.
-        let free = wal::RealFs::free_bytes(&self.path).unwrap_or(u64::MAX);
+        let Ok(DiskRoom { total, free }) = RealFs::room(&self.path) else { return };
+        let reserve =
+            self.reserve_bytes.unwrap_or_else(|| RESERVE_BYTES.min(total / RESERVED_PART));
         let was_low = self.is_low.load(Ordering::Relaxed);
         let wanted = match was_low {
-            true => self.reserve_bytes.saturating_add(self.reserve_bytes / EASED_PART),
-            false => self.reserve_bytes,
+            true => reserve.saturating_add(reserve / EASED_PART),
+            false => reserve,
         };
         self.is_low.store(free < wanted, Ordering::Relaxed);
     }

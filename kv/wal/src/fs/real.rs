@@ -26,6 +26,15 @@ const ZERO_FILL_BYTES: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealFs;
 
+/// The room on a disk, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DiskRoom {
+    /// Used or not.
+    pub total: u64,
+    /// What may still be written, by one who is not the superuser.
+    pub free: u64,
+}
+
 impl RealFs {
     /// The real file system, ready to be shared.
     #[must_use]
@@ -33,13 +42,16 @@ impl RealFs {
         Arc::new(RealFs)
     }
 
-    /// How many bytes may still be written to the disk of a file or folder.
+    /// How much room there is on the disk of a file or folder.
     ///
     /// # Errors
     /// What the system says.
-    pub fn free_bytes(path: &Path) -> io::Result<u64> {
+    pub fn room(path: &Path) -> io::Result<DiskRoom> {
         let disk = rustix::fs::statvfs(path)?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize))
+        Ok(DiskRoom {
+            total: disk.f_blocks.saturating_mul(disk.f_frsize),
+            free: disk.f_bavail.saturating_mul(disk.f_frsize),
+        })
     }
 }
 

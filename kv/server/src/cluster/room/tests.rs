@@ -47,7 +47,7 @@ impl Engine for Full {
 /// and what is there.
 fn write_while_full(then: impl FnOnce(&Full, &Room)) -> (Result<()>, Option<Bytes>) {
     let full = Arc::new(Full { memory: Memory::new(), has_room: AtomicBool::new(false) });
-    let room = Arc::new(Room::new(PathBuf::from("."), 0));
+    let room = Arc::new(Room::new(PathBuf::from("."), Some(0)));
     let patient = Patient { engine: Arc::clone(&full) as _, room: Arc::clone(&room) };
     assert_eq!(room.shortage(false), None);
     let writer = thread::spawn(move || {
@@ -83,7 +83,7 @@ fn a_write_that_waits_ends_with_the_store() {
 #[test]
 fn a_disk_with_less_than_the_reserve_is_short() {
     for (reserve, shortage) in [(0, None), (u64::MAX / 4, Some(Shortage::Low))] {
-        let room = Room::new(PathBuf::from("."), reserve);
+        let room = Room::new(PathBuf::from("."), Some(reserve));
         room.look();
         assert_eq!(room.shortage(false), shortage);
         assert_eq!(room.shortage(true), Some(Shortage::Full));
