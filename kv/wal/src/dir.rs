@@ -33,6 +33,10 @@ pub(crate) struct SegmentFile {
 /// that took 6 us of CPU an append.
 const ZEROS: usize = 16 << 10;
 
+/// How many of them are synced at once. A sync of the log waits behind what the disk has to do for
+/// this file: 64 MiB at once held up commits for 25 to 56 ms.
+const ZEROS_SYNCED: u64 = 1 << 20;
+
 impl Dir {
     /// The segments by number, and the leftovers of an interrupted run.
     pub(crate) fn list(&self) -> Result<(Vec<SegmentId>, Vec<PathBuf>)> {
@@ -127,6 +131,9 @@ impl Dir {
                     let len = (options.segment_bytes - at).min(zeros.len() as u64);
                     file.write_all_at(&zeros[..len as usize], at)?;
                     at += len;
+                    if at.is_multiple_of(ZEROS_SYNCED) {
+                        file.sync_data()?;
+                    }
                 }
                 file
             }

@@ -269,21 +269,23 @@ impl Shared {
         }
     }
 
-    /// Puts batches back for which the disk has no room; adds them to what is told once the log is
-    /// being closed.
+    /// Puts batches back for which the disk has no room. Once the log is being closed, they and all
+    /// that waits behind them are refused.
     fn keep(&self, kept: Vec<Request>, mut told: Vec<Told>) -> Vec<Told> {
         self.is_full.store(!kept.is_empty(), Ordering::Release);
         if kept.is_empty() {
             return told;
         }
         let mut queue = self.queue.lock();
-        if queue.stop || mutant!("wal-full-disk-refuses") {
-            told.extend(kept.into_iter().map(|it| (it.notify, Err(Error::DiskFull))));
-            return told;
-        }
+        let refused = if queue.stop || mutant!("wal-full-disk-refuses") { kept.len() } else { 0 };
         for request in kept.into_iter().rev() {
             queue.bytes += request.bytes;
             queue.waiting.push_front(request);
+        }
+        // What comes behind would only be refused for the gap that these leave.
+        let refused = if queue.stop { queue.waiting.len() } else { refused };
+        for request in queue.take(refused) {
+            told.push((request.notify, Err(Error::DiskFull)));
         }
         told
     }

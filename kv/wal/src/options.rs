@@ -38,6 +38,10 @@ pub struct Options {
     /// How many prepared segments wait in the pool; at least 1, the last of which is kept for
     /// batches that free space.
     pub pool_segments: usize,
+    /// How many segments are prepared when the log is opened, if more; they are used up before new
+    /// ones are made. With as many as `purge_bytes` holds, a log that grows to its size never
+    /// waits for a disk that is busy with zeros. At most 1024.
+    pub prefill_segments: usize,
     /// Whether purged segments become prepared ones. Otherwise they are removed.
     pub recycle: bool,
     /// Encoded blocks kept in memory for reading.
@@ -73,6 +77,7 @@ impl Default for Options {
             group_bytes_max: 1 << 20,
             compress_bytes_min: Some(8 << 10),
             pool_segments: 2,
+            prefill_segments: 0,
             recycle: true,
             cache_bytes: 32 << 20,
             recovery_threads: 4,
@@ -110,6 +115,9 @@ impl Options {
         }
         if self.pool_segments == 0 {
             return invalid("pool_segments", "must be at least 1");
+        }
+        if self.prefill_segments > 1024 {
+            return invalid("prefill_segments", "must be at most 1024");
         }
         if self.recovery_threads == 0 {
             return invalid("recovery_threads", "must be at least 1");

@@ -38,6 +38,9 @@ pub(crate) struct Pool {
 #[derive(Debug, Default)]
 struct Queue {
     ready: VecDeque<Prepared>,
+    /// How many are to be ready: at first as many as are filled ahead, and one less with each that
+    /// is taken, down to what is always kept.
+    wanted: usize,
     /// The number of the next one to be prepared.
     next_seq: u32,
     /// Purged files of the full size.
@@ -54,9 +57,17 @@ struct Queue {
 /// One segment in use needs one more behind it.
 const READY_MIN: usize = 2;
 
+/// How many prepared segments there always are.
+fn kept(options: &Options) -> usize {
+    options.pool_segments.max(READY_MIN)
+}
+
 impl Pool {
-    pub(crate) fn new(ready: Vec<Prepared>, next_seq: u32) -> Pool {
-        let queue = Queue { ready: ready.into(), next_seq, ..Queue::default() };
+    pub(crate) fn new(ready: Vec<Prepared>, next_seq: u32, options: &Options) -> Pool {
+        // The first one is taken at once.
+        let prefill = if options.prefill_segments > 0 { options.prefill_segments + 1 } else { 0 };
+        let wanted = kept(options).max(prefill);
+        let queue = Queue { ready: ready.into(), wanted, next_seq, ..Queue::default() };
         Pool { queue: Mutex::new(queue), changed: Condvar::new() }
     }
 
@@ -86,6 +97,7 @@ impl Pool {
         }
         let reserve = usize::from(!frees_space);
         let taken = if queue.ready.len() > reserve { queue.ready.pop_front() } else { None };
+        queue.wanted = kept(options).max(queue.wanted - usize::from(taken.is_some()));
         self.changed.notify_all();
         taken.ok_or_else(|| queue.failed.take().unwrap_or(Error::DiskFull))
     }
@@ -98,7 +110,7 @@ impl Pool {
     /// Prepares one segment if one is wanted; false if there was nothing to do or it failed.
     fn prepare_one(&self, dir: &Dir, options: &Options, counters: &Counters) -> bool {
         let mut queue = self.queue.lock();
-        if queue.ready.len() >= options.pool_segments.max(READY_MIN) || queue.failed.is_some() {
+        if queue.ready.len() >= queue.wanted || queue.failed.is_some() {
             return false;
         }
         let seq = queue.next_seq;
@@ -147,7 +159,8 @@ impl Pool {
     pub(crate) fn recycle(&self, mut names: Vec<PathBuf>, options: &Options) -> Vec<PathBuf> {
         let mut queue = self.queue.lock();
         // Room for a burst: periods without a prepared segment are felt by everyone.
-        let room = (4 * options.pool_segments).saturating_sub(queue.recyclable.len());
+        let room_max = (4 * options.pool_segments).max(options.prefill_segments);
+        let room = room_max.saturating_sub(queue.recyclable.len());
         let rest = names.split_off(room.min(names.len()));
         queue.recyclable.append(&mut names);
         queue.failed = None;
@@ -174,8 +187,7 @@ impl Pool {
                 continue;
             }
             let mut queue = self.queue.lock();
-            let idle =
-                queue.ready.len() >= options.pool_segments.max(READY_MIN) || queue.failed.is_some();
+            let idle = queue.ready.len() >= queue.wanted || queue.failed.is_some();
             if queue.stop {
                 return;
             }

@@ -213,7 +213,7 @@ fn assemble(
         synced: last_lsn,
         first_seq: recovered.first_seq,
     };
-    let pool = Pool::new(ready, next_seq);
+    let pool = Pool::new(ready, next_seq, &options);
     let store = Arc::new(Store::new(dir, options, state, pool, lock));
     let next = store.pool.take(&store.dir, &store.options, &store.counters, true)?;
     let tail = Tail::new(next.header, next.bytes, recovered.end);

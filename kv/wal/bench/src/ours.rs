@@ -41,7 +41,7 @@ pub(crate) fn open(fs: Arc<dyn Fs>, dir: &Path, sizes: Sizes) -> Result<Box<dyn 
         purge_bytes: sizes.purge_bytes,
         block_align: sizes.align,
         verify_all: sizes.verify_all,
-        pool_segments: sizes.prepared().map_or(2, |files| files as usize),
+        prefill_segments: sizes.prepared().map_or(0, |files| files as usize),
         ..Options::default()
     };
     let (wal, report) = SharedWal::<Entry>::open(fs, dir, options)?;

@@ -56,9 +56,14 @@ impl Queue {
             bytes <= bytes_max
         });
         let count = count.count().max(1).min(self.waiting.len());
-        let group: Vec<Request> = self.waiting.drain(..count).collect();
-        self.bytes -= group.iter().map(|request| request.bytes).sum::<u64>();
-        group
+        self.take(count)
+    }
+
+    /// Takes the first so many requests.
+    pub(super) fn take(&mut self, count: usize) -> Vec<Request> {
+        let taken: Vec<Request> = self.waiting.drain(..count).collect();
+        self.bytes -= taken.iter().map(|request| request.bytes).sum::<u64>();
+        taken
     }
 }
 
