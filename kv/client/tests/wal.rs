@@ -150,6 +150,24 @@ fn a_damaged_entry_is_named() {
 }
 
 #[test]
+fn damage_of_what_is_not_needed_any_more_is_told() {
+    let log = Log::new();
+    let mut wal = log.open();
+    let mut batch = LogBatch::new();
+    batch.compact_to(GroupId(1), 8);
+    wal.write(batch, Durability::Synced).unwrap();
+    wal.mark().unwrap();
+    drop(wal);
+    log.edit(|bytes| bytes[HEAD + 5 * BLOCK + 600] ^= 1);
+    let run = log.run("verify", &[]);
+    assert_eq!((run.code, run.err()), (0, ""));
+    let told = "damaged, but not needed: 1 entry that was replaced, compacted or removed\n";
+    assert!(run.out().starts_with(told), "{}", run.out());
+    let (code, report) = log.json("verify");
+    assert_eq!((code, &report["damaged_before"]), (0, &json!(1)));
+}
+
+#[test]
 fn a_damaged_header_is_known_from_a_copy() {
     let log = Log::new();
     log.edit(|bytes| bytes[HEAD + 4 * BLOCK + 9] ^= 1);

@@ -173,6 +173,7 @@ fn print(out: &mut Output, path: &Path, report: &RecoveryReport) -> anyhow::Resu
             "last_lsn": report.last_lsn.0,
             "damaged_entries": faulty.collect::<Vec<_>>(),
             "repaired_blocks": report.repaired.iter().map(|lsn| lsn.0).collect::<Vec<_>>(),
+            "damaged_before": report.damaged_before,
             "bad_headers": report.bad_headers,
             "torn": report.torn.map(|lsn| lsn.0),
             "given_up": report.given_up.iter().map(given_up).collect::<Vec<_>>(),
@@ -182,6 +183,13 @@ fn print(out: &mut Output, path: &Path, report: &RecoveryReport) -> anyhow::Resu
     for entry in &report.faulty {
         let (group, index, term) = (entry.group, entry.index, entry.term);
         out.line(&format!("damaged: {group}, index {index}, term {term}"))?;
+    }
+    if report.damaged_before > 0 {
+        let entries = match report.damaged_before {
+            1 => "1 entry that was".to_owned(),
+            count => format!("{count} entries that were"),
+        };
+        out.line(&format!("damaged, but not needed: {entries} replaced, compacted or removed"))?;
     }
     for lsn in &report.repaired {
         out.line(&format!("damaged, but known from a copy: the block at {lsn}"))?;
