@@ -30,6 +30,7 @@ mod raft_thread;
 mod readers;
 mod request;
 mod room;
+mod scrub;
 mod status;
 
 use std::collections::BTreeMap;
@@ -137,6 +138,7 @@ impl Cluster {
             metrics: Arc::clone(&metrics),
             tick,
             election_ticks: u32::try_from(config.raft_election_ticks).unwrap_or(u32::MAX),
+            scrub_every: config.log_scrub_interval.0,
             snapshot_tick_bytes: (SNAPSHOT_BYTES_PER_SECOND as f64 * tick.as_secs_f64()) as u64 + 1,
             chunk_bytes: 1 << 20,
         };

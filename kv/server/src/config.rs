@@ -177,6 +177,10 @@ pub struct Config {
     #[arg(long, value_name = "N", default_value = "100000", value_parser = values::count(2, 1_000_000_000))]
     pub raft_log_entries: usize,
 
+    /// How often a piece of the log of 1 MiB is read again and checked for damage; 0: never.
+    #[arg(long, value_name = "TIME", default_value = "1s")]
+    pub log_scrub_interval: Period,
+
     /// How much of the disk a store of a cluster leaves free: while there is less, it hands leadership
     /// over, and refuses writes but removals; 0 leaves nothing [default: 128MiB, or a twentieth of a
     /// disk that has less than 20 times as much].

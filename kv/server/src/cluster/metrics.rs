@@ -17,6 +17,11 @@ pub(crate) struct ClusterMetrics {
     /// What this store sent to the leader for its clients.
     pub(crate) forwarded_writes: Counter,
     pub(crate) forwarded_reads: Counter,
+    /// Bytes of the log that the scrubber has checked, how often it was through, and the entries
+    /// that it found damaged or could not read.
+    pub(crate) scrubbed_bytes: Counter,
+    pub(crate) scrub_rounds: Counter,
+    pub(crate) scrub_damaged: Counter,
     /// Parts of snapshots that were read to be sent.
     pub(crate) snapshot_chunks: Counter,
 }

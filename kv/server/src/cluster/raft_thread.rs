@@ -33,6 +33,7 @@ use super::inbox::{Event, Inbox};
 use super::metrics::ClusterMetrics;
 use super::request::{Answers, AskedReads, AskedWrites, Barrier, Gathered, Joint, Write};
 use super::room::Room;
+use super::scrub::Scrubber;
 use super::status::Inspection;
 use crate::clock::Clock;
 use crate::halt::Halt;
@@ -61,6 +62,8 @@ pub(super) struct Parts {
     pub(super) metrics: Arc<ClusterMetrics>,
     pub(super) tick: Duration,
     pub(super) election_ticks: u32,
+    /// How often a piece of the log is checked; zero: never.
+    pub(super) scrub_every: Duration,
     /// The most bytes of snapshots that are sent in a tick.
     pub(super) snapshot_tick_bytes: u64,
     pub(super) chunk_bytes: u64,
@@ -106,6 +109,7 @@ pub(super) struct RaftThread {
     chunk_credit: u64,
     compactions: u64,
     is_purging: bool,
+    scrubber: Scrubber,
     /// When it was last looked how much room is left on the disk.
     looked: Instant,
     /// While the disk lacks room.
@@ -120,6 +124,7 @@ impl RaftThread {
     pub(super) fn new(parts: Parts) -> RaftThread {
         RaftThread {
             next_tick: Instant::now() + parts.tick,
+            scrubber: Scrubber::new(parts.scrub_every),
             parts,
             clock: Clock::default(),
             ticks: 0,
@@ -231,6 +236,8 @@ impl RaftThread {
         if self.failure.is_none() {
             self.look_at_room();
             self.purge();
+            let (pool, metrics) = (&*self.parts.pool, &self.parts.metrics);
+            self.scrubber.step(now, pool, || self.parts.wal.reader(), metrics);
             self.sweep();
         }
         let parked: Vec<RegionId> = self.parked.keys().copied().collect();

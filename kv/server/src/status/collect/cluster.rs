@@ -32,6 +32,12 @@ pub(super) fn encode(
     counter(out, "forwarded_reads", "Rounds of reads confirmed by the leader", reads)?;
     let chunks = metrics.snapshot_chunks.get();
     counter(out, "snapshot_chunks_sent", "Parts of snapshots read to be sent", chunks)?;
+    let checked = metrics.scrubbed_bytes.get();
+    counter(out, "wal_scrubbed_bytes", "Bytes of the log checked for damage", checked)?;
+    let help = "Times that the whole log was checked for damage";
+    counter(out, "wal_scrub_rounds", help, metrics.scrub_rounds.get())?;
+    let help = "Entries of the log found damaged or unreadable by a check";
+    counter(out, "wal_scrub_damaged", help, metrics.scrub_damaged.get())?;
     peers(cluster.peers.metrics(), out)
 }
 
