@@ -440,6 +440,11 @@ const FURTHER: &[Bug] = &[
                 "damage::a_committed_entry_between_terms_is_fetched_again",
             ),
             (
+                "lost_entry_asked_at_once",
+                "known_bugs",
+                "damage::one_that_lost_what_it_acknowledged_is_not_asked_without_end",
+            ),
+            (
                 "faulty_acknowledged",
                 "known_bugs",
                 "damage::a_committed_entry_between_terms_is_fetched_again",

@@ -1,6 +1,6 @@
 //! Entries that the disk knows to be damaged.
 
-use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, Storage, Term};
+use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, NodeId, Storage, Term};
 
 use crate::cluster::{self, Member, hard_state, log_of, stage_config, storage_of};
 
@@ -64,4 +64,26 @@ fn a_committed_entry_between_terms_is_fetched_again() {
     assert_eq!(sent[0].body, Body::AppendAccepted { index: Index(3) });
     assert_eq!(member.node.entry_term(Index(2)), Some(Term(2)));
     assert_eq!(member.applied.len(), 3, "what stood after it was never in doubt");
+}
+
+/// A disk may lose the end of a log without a trace: a damaged last write looks like an unfinished one.
+/// A follower then lacks what it acknowledged, and no message of this leader mends that. But each
+/// answer must not make another question at once. (The simulator of whole stores found this.)
+#[test]
+fn one_that_lost_what_it_acknowledged_is_not_asked_without_end() {
+    let mut leader =
+        Member::new(stage_config(1), storage_of(&[1, 2, 3], &[1], hard_state(1, None, 0)));
+    leader.lead();
+    let last = leader.node.last();
+    leader.hear(2, last.term.0, Body::AppendAccepted { index: last.index });
+    // It has forgotten all but the first entry, and is asked by a probe.
+    leader.node.report_unreachable(NodeId(2));
+    let hint = EntryId::new(1, 1);
+    let rejected = || Body::AppendRejected { rejected: last.index, hint, damaged: false };
+    let sent = leader.hear(2, last.term.0, rejected());
+    assert!(sent.iter().all(|message| message.to != NodeId(2)), "{sent:?}");
+    // What comes with time is not without end.
+    let round = Body::HeartbeatResponse { round: 0 };
+    let sent = leader.hear(2, last.term.0, round);
+    assert_eq!(sent.iter().filter(|message| message.to == NodeId(2)).count(), 1, "{sent:?}");
 }
