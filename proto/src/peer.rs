@@ -149,9 +149,11 @@ pub struct PeerMessage {
     pub region: RegionId,
     /// Who sends.
     pub from: Peer,
-    /// For whom it is. [`PeerMessage::to`]`.store` is where to deliver it.
+    /// For whom it is. [`PeerMessage::to`]`.store` is where to deliver it. A [`PeerBody::StillMember`]
+    /// may go to peer 0 of a store: to whoever is there.
     pub to: Peer,
-    /// The region's epoch as the sender knows it; zeroes if it knows nothing yet.
+    /// The region's epoch as the sender knows it; of one that knows nothing yet, the epoch of the
+    /// message by which it was made.
     pub epoch: Epoch,
     /// What is said.
     pub body: PeerBody,
@@ -176,6 +178,10 @@ pub enum PeerBody {
         /// Which snapshot.
         snapshot: u64,
     },
+    /// "Am I still a member?", of a peer that has not heard a leader for long. It goes to every store
+    /// that the sender knows; who is sure that the sender was removed answers [`PeerBody::Gone`], and
+    /// all others nothing.
+    StillMember,
     /// "You were removed." The epoch of the message is the one at which the receiver of this is no
     /// longer a member.
     Gone,

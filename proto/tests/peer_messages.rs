@@ -37,6 +37,7 @@ fn messages() -> Vec<PeerMessage> {
         }),
         PeerBody::ChunkAck { snapshot: 1, next: 2 },
         PeerBody::SnapshotRefused { snapshot: 1 },
+        PeerBody::StillMember,
         PeerBody::Gone,
     ];
     let message = |body| PeerMessage {

@@ -49,6 +49,9 @@ pub struct Config {
     pub snapshot_ticks: u32,
     /// After how many ticks without an acknowledgement chunks are sent again. At least 1.
     pub resend_ticks: u32,
+    /// After how many ticks without a leader a peer asks whether it is still a member, again and
+    /// again. At least 1; more than an election takes.
+    pub stale_ticks: u32,
 }
 
 impl Config {
@@ -76,6 +79,7 @@ impl Config {
             snapshots_max: 8,
             snapshot_ticks: 100,
             resend_ticks: 5,
+            stale_ticks: 100,
         }
     }
 
@@ -95,6 +99,7 @@ impl Config {
         rule(self.chunk_bytes >= 1, "chunk_bytes", "at least 1")?;
         rule(self.chunk_window >= 1, "chunk_window", "at least 1")?;
         rule(self.resend_ticks >= 1, "resend_ticks", "at least 1")?;
+        rule(self.stale_ticks >= 1, "stale_ticks", "at least 1")?;
         rule(self.batch_bytes_max >= 1, "batch_bytes_max", "at least 1")?;
         rule(self.log_entries_max >= 2, "log_entries_max", "at least 2")
     }

@@ -6,6 +6,7 @@
 //!   what was cut off, since it is flushed before.
 //! - A snapshot is installed and the log still is the old one: the log is begun anew after it.
 //! - A peer is a tombstone and its data is still there: it is removed now.
+//! - A peer has applied its own removal and is no tombstone yet: it becomes one.
 //! - A region was bootstrapped and the engine does not know of it: it is told.
 
 use engine::{Cf, Direction, Engine};
@@ -173,29 +174,19 @@ impl<R> Store<R> {
         let local = LocalState { peer: me, tombstone: false, region };
         if !self.log_reaches(group, truncated, applied) && !mutant!("log-not-begun-anew") {
             mark!("a log is begun anew after its snapshot");
-            start.truncated = applied;
-            start.faulty.clear();
-            // The snapshot came from a leader of that term or a later one.
-            start.hard_state = match start.hard_state {
-                HardState { term, .. } if term < applied.term => {
-                    HardState { term: applied.term, vote: None, commit: applied.index }
-                }
-                state => HardState { commit: applied.index, ..state },
-            };
-            let mut batch = LogBatch::new();
-            batch.clean(group);
-            batch.put(group, format::LOCAL_KEY, format::pack(&local));
-            batch.put(group, format::TRUNCATED_KEY, format::encode_id(applied));
-            let state = format::encode_hard_state(start.hard_state);
-            batch.put(group, format::HARD_STATE_KEY, state);
-            write(batch)?;
+            write(begin_anew(group, &mut start, &local, applied))?;
         }
         let applied = match mutant!("apply-twice-after-restart") {
             true => start.truncated,
             false => applied,
         };
         let peer = peer(self, local, start, applied)?;
+        let was_removed = peer.was_removed() && !mutant!("removal-not-finished");
         self.insert(peer);
+        if was_removed {
+            mark!("a removal is finished at the start");
+            self.destroy(id);
+        }
         Ok(())
     }
 
@@ -223,6 +214,30 @@ impl<R> Store<R> {
         }
         Ok(())
     }
+}
+
+/// Lets a region's log begin after the snapshot that is in the engine. Gives what is to be written.
+fn begin_anew(
+    group: GroupId,
+    start: &mut Start,
+    local: &LocalState,
+    applied: EntryId,
+) -> LogBatch<LogEntry> {
+    start.truncated = applied;
+    start.faulty.clear();
+    // The snapshot came from a leader of that term or a later one.
+    start.hard_state = match start.hard_state {
+        HardState { term, .. } if term < applied.term => {
+            HardState { term: applied.term, vote: None, commit: applied.index }
+        }
+        state => HardState { commit: applied.index, ..state },
+    };
+    let mut batch = LogBatch::new();
+    batch.clean(group);
+    batch.put(group, format::LOCAL_KEY, format::pack(local));
+    batch.put(group, format::TRUNCATED_KEY, format::encode_id(applied));
+    batch.put(group, format::HARD_STATE_KEY, format::encode_hard_state(start.hard_state));
+    batch
 }
 
 /// Makes a peer.

@@ -26,7 +26,8 @@ const GROUP_BYTES_MAX: usize = 256 << 10;
 /// One region's replica on this store.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    /// As of the applied entry. Without peers: it waits for its first snapshot.
+    /// As of the applied entry. Without peers: it waits for its first snapshot, and the epoch is that
+    /// of the message by which it was made.
     pub(crate) region: Region,
     pub(crate) me: peer::Peer,
     pub(crate) node: Node<PeerStorage>,
@@ -42,6 +43,8 @@ pub(crate) struct Peer {
     pub(crate) strangers: BTreeMap<NodeId, peer::Peer>,
     /// Whether the last output said that this peer leads.
     pub(crate) led: bool,
+    /// Ticks since it led or heard a leader of its term.
+    pub(crate) silent_ticks: u32,
 
     /// About the bytes of entries in the log.
     pub(crate) log_bytes: u64,
@@ -93,6 +96,7 @@ impl Peer {
             change: None,
             strangers: BTreeMap::new(),
             led: false,
+            silent_ticks: 0,
             log_bytes: 0,
             compact: None,
             is_blocking: false,
@@ -109,6 +113,20 @@ impl Peer {
     /// Whether it has its first data.
     pub(crate) fn is_initialised(&self) -> bool {
         !self.region.peers.is_empty()
+    }
+
+    /// Whether it has applied its own removal.
+    pub(crate) fn was_removed(&self) -> bool {
+        self.is_initialised() && self.region.peer(self.me.id).is_none()
+    }
+
+    /// Lets a tick pass without a leader, if there is none. Says whether it is time to ask others.
+    pub(crate) fn is_stale(&mut self, stale_ticks: u32) -> bool {
+        self.silent_ticks = match self.node.is_leader() {
+            true => 0,
+            false => self.silent_ticks.saturating_add(1),
+        };
+        self.silent_ticks > 0 && self.silent_ticks.is_multiple_of(stale_ticks)
     }
 
     /// Forgets the snapshot that others can be sent; those that are on their way go on.

@@ -4,6 +4,7 @@ mod admin;
 mod compact;
 mod deliver;
 mod feedback;
+mod gone;
 mod output;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -103,7 +104,7 @@ pub struct Store<R> {
     pub(crate) tombstones: BTreeMap<RegionId, LocalState>,
     /// Removed regions whose data the applier is removing.
     pub(crate) destroying: BTreeSet<RegionId>,
-    addresses: BTreeMap<StoreId, String>,
+    pub(crate) addresses: BTreeMap<StoreId, String>,
     /// Why writes are refused, if they are.
     refuse_writes: Option<String>,
 
@@ -184,9 +185,12 @@ impl<R> Store<R> {
         self.tick += 1;
         let (now, config) = (self.tick, self.config.clone());
         let (mut failed, mut changes) = (Vec::new(), Vec::new());
-        let mut resend = Vec::new();
+        let (mut resend, mut stale) = (Vec::new(), Vec::new());
         for (id, peer) in &mut self.peers {
             peer.node.tick();
+            if peer.is_stale(config.stale_ticks) {
+                stale.push(*id);
+            }
             peer.proposals.expire(now, &mut failed);
             peer.reads.expire(now, &mut failed);
             if let Some((_, tag)) = peer.change.take_if(|(_, tag)| tag.deadline <= now) {
@@ -204,6 +208,7 @@ impl<R> Store<R> {
             self.out.changes.push(Answer { tag, result });
         }
         self.out.messages.extend(resend);
+        stale.into_iter().for_each(|region| self.ask_whether_member(region));
         if now.is_multiple_of(u64::from(config.compact_ticks)) {
             self.plan_compaction();
         }
@@ -253,7 +258,8 @@ impl<R> Store<R> {
         }
     }
 
-    /// Tells where a store takes clients, for the hints to leaders.
+    /// Tells where a store takes clients, for the hints to leaders. Stores that are told of here are
+    /// also those that a peer asks when it does not know whether it is still a member.
     pub fn set_address(&mut self, store: StoreId, address: String) {
         self.addresses.insert(store, address);
     }

@@ -94,6 +94,106 @@ fn one_that_was_cut_off_while_it_was_removed_learns_it() {
     }
 }
 
+/// A learner does not ask for votes, so nobody would ever tell it.
+#[test]
+fn a_learner_that_was_away_while_it_was_removed_learns_it() {
+    for seed in 0..6 {
+        let mut world = world(seed);
+        world.must_put("k1", "v1");
+        let learner = Peer { learner: true, ..Peer::voter(4, 4) };
+        must_change(&mut world, learner, false);
+        world.until("it has come", |world| world.local(4, "k1").is_some());
+        match seed % 2 {
+            0 => world.partition(&[&[1, 2, 3], &[4]]),
+            _ => world.crash(4),
+        }
+        must_change(&mut world, learner, true);
+        world.run(20);
+        match seed % 2 {
+            0 => world.heal(),
+            _ => world.start(4),
+        }
+        assert!(world.node(4).store.region(REGION).is_some(), "it cannot know; SEED={seed}");
+        world.until("it is told", |world| world.node(4).store.region(REGION).is_none());
+        world.run(20);
+        assert_eq!(world.local(4, "k1"), None, "SEED={seed}");
+        // It stays so.
+        world.crash(4);
+        world.start(4);
+        assert!(world.node(4).store.region(REGION).is_none());
+    }
+}
+
+/// Its power fails at some operation of its disk while it is removed.
+#[test]
+fn a_removal_that_a_crash_interrupts_is_finished() {
+    for operations in 0..40 {
+        let mut world = world(operations);
+        world.must_put("k1", "v1");
+        world.settle();
+        let leader = world.elect();
+        let gone = [1, 2, 3].into_iter().find(|id| *id != leader).expect("one does not lead");
+        let now = world.fs(gone).operations();
+        world.crash_after(gone, Some(now + operations));
+        must_change(&mut world, Peer::voter(gone, gone), true);
+        world.run(20);
+        world.crash_after(gone, None);
+        world.start_crashed(gone);
+        world.until("it is gone", |world| world.node(gone).store.region(REGION).is_none());
+        world.run(20);
+        assert_eq!(world.local(gone, "k1"), None, "SEED={operations}");
+        world.must_put("k2", "v2");
+    }
+}
+
+/// It knows nobody, and not even that it has forgotten somebody.
+#[test]
+fn one_that_was_removed_before_it_knew_anything_learns_it() {
+    let mut world = world(1);
+    world.must_put("k1", "v1");
+    for id in 1..=3 {
+        world.cut(4, id);
+    }
+    must_change(&mut world, Peer::voter(4, 4), false);
+    world.until("it is made", |world| world.node(4).store.region(REGION).is_some());
+    world.crash(4);
+    must_change(&mut world, Peer::voter(4, 4), true);
+    world.heal();
+    world.start(4);
+    assert!(world.node(4).store.region(REGION).is_some(), "it was made durably");
+    world.until("it is told", |world| world.node(4).store.region(REGION).is_none());
+    world.must_put("k2", "v2");
+}
+
+/// A member that is behind does not know the new one. What it knows is of the past.
+#[test]
+fn one_that_was_just_added_does_not_believe_who_is_behind() {
+    for seed in 0..4 {
+        let mut world = world(seed);
+        world.must_put("k1", "v1");
+        world.settle();
+        let leader = world.elect();
+        let behind = [1, 2, 3].into_iter().find(|id| *id != leader).expect("one does not lead");
+        let others: Vec<u64> = [1, 2, 3, 4].into_iter().filter(|id| *id != behind).collect();
+        world.partition(&[&[behind], &others]);
+        let is_learner = seed % 2 == 0;
+        must_change(&mut world, Peer { learner: is_learner, ..Peer::voter(4, 4) }, false);
+        if seed < 2 {
+            world.until("it has come", |world| world.local(4, "k1").is_some());
+        } else {
+            world.until("it is made", |world| world.node(4).store.region(REGION).is_some());
+        }
+        let others: Vec<u64> = [1, 2, 3].into_iter().filter(|id| *id != behind).collect();
+        world.partition(&[&[behind, 4], &others]);
+        world.run(300);
+        assert!(world.node(4).store.region(REGION).is_some(), "it is a member; SEED={seed}");
+        world.heal();
+        world.must_put("k2", "v2");
+        world.until("it has all", |world| world.local(4, "k2").is_some());
+        assert_eq!(world.node(4).store.metrics().peers_destroyed, 0, "SEED={seed}");
+    }
+}
+
 #[test]
 fn one_that_was_removed_before_it_knew_anything_makes_room() {
     let mut world = world(1);

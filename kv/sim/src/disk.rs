@@ -7,7 +7,10 @@ use std::rc::Rc;
 
 use rand::RngExt;
 use rand::rngs::SmallRng;
-use wal::{Damage, ErrFs, Failure, Fault, Fs, FsOp, MemFs, Seeded};
+use wal::{Damage, ErrFs, Failure, Fault, Fs, FsOp, MemFs, OpenMode, Seeded};
+
+/// What disks lose at once.
+const SECTOR_BYTES: u64 = 512;
 
 /// A disk. What its user holds becomes useless with [`Disk::crash`].
 #[derive(Debug)]
@@ -16,6 +19,15 @@ pub struct Disk {
     failing: ErrFs,
     /// The count of changing operations at which the power fails.
     power_fails_at: Rc<Cell<Option<u64>>>,
+}
+
+/// A file that is damaged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rot {
+    /// The file.
+    pub path: PathBuf,
+    /// What was in it.
+    before: Vec<u8>,
 }
 
 impl Disk {
@@ -86,31 +98,58 @@ impl Disk {
         self.fill(None);
     }
 
-    /// Flips a bit of a file in a folder (and not in folders below), while nobody uses the disk.
-    /// Says which file; none if there is nothing to damage.
+    /// Flips bits of a file in a folder (and not in folders below), or empties sectors of it, while
+    /// nobody uses the disk. None if there is nothing to damage.
     ///
     /// # Errors
     /// Those of the files.
-    pub fn rot(&mut self, rng: &mut SmallRng, folder: &Path) -> io::Result<Option<PathBuf>> {
+    pub fn rot(&mut self, rng: &mut SmallRng, folder: &Path) -> io::Result<Option<Rot>> {
         if !self.memory.exists(folder)? {
             return Ok(None);
         }
         let mut files = Vec::new();
         for name in self.memory.list(folder)? {
             let path = folder.join(name);
-            if let Ok(file) = self.memory.open(&path, wal::OpenMode::Read)
+            if let Ok(file) = self.memory.open(&path, OpenMode::Read)
                 && !file.is_empty()?
             {
-                files.push((path, file.len()?));
+                files.push(path);
             }
         }
         if files.is_empty() {
             return Ok(None);
         }
-        let (path, len) = files.swap_remove(rng.random_range(0..files.len()));
-        let (offset, bit) = (rng.random_range(0..len), rng.random_range(0..8));
-        Damage::FlipBit { offset, bit }.apply(&self.memory, &path)?;
-        Ok(Some(path))
+        let path = files.swap_remove(rng.random_range(0..files.len()));
+        let file = self.memory.open(&path, OpenMode::Read)?;
+        let mut before = vec![0; usize::try_from(file.len()?).map_err(io::Error::other)?];
+        file.read_exact_at(&mut before, 0)?;
+        // Much of a file is still empty, and nobody misses what is there. What was written last is
+        // what is needed next.
+        let written: Vec<usize> = (0..before.len()).filter(|at| before[*at] != 0).collect();
+        let recent = [written.len(), 2_000, 500][rng.random_range(0..3)].min(written.len());
+        let sectors = rng.random_bool(0.5);
+        for _ in 0..rng.random_range(1..=3) {
+            let at = match recent > 0 && rng.random_bool(0.9) {
+                true => written[written.len() - 1 - rng.random_range(0..recent)],
+                false => rng.random_range(0..before.len()),
+            } as u64;
+            let damage = match sectors {
+                true => Damage::ZeroSector(at / SECTOR_BYTES),
+                false => Damage::FlipBit { offset: at, bit: rng.random_range(0..8) },
+            };
+            damage.apply(&self.memory, &path)?;
+        }
+        Ok(Some(Rot { path, before }))
+    }
+
+    /// All is as it was before it rotted.
+    ///
+    /// # Errors
+    /// Those of the file.
+    pub fn undo(&self, rot: &Rot) -> io::Result<()> {
+        let file = self.memory.open(&rot.path, OpenMode::Write)?;
+        file.write_all_at(&rot.before, 0)?;
+        file.sync_data()
     }
 }
 
@@ -122,8 +161,6 @@ impl Default for Disk {
 
 #[cfg(test)]
 mod tests {
-    use wal::OpenMode;
-
     use super::*;
 
     fn write(disk: &Disk, name: &str, sync: bool) -> io::Result<()> {
@@ -178,7 +215,10 @@ mod tests {
         assert_eq!(disk.rot(&mut rng, Path::new("")).unwrap(), None);
         write(&disk, "a", true).unwrap();
         let before = disk.memory.fingerprint();
-        assert_eq!(disk.rot(&mut rng, Path::new("")).unwrap(), Some(PathBuf::from("a")));
+        let rot = disk.rot(&mut rng, Path::new("")).unwrap().unwrap();
+        assert_eq!(rot.path, PathBuf::from("a"));
         assert_ne!(disk.memory.fingerprint(), before);
+        disk.undo(&rot).unwrap();
+        assert_eq!(disk.memory.fingerprint(), before);
     }
 }

@@ -125,7 +125,7 @@ pub enum Fault {
         /// Bytes that still fit.
         room: u64,
     },
-    /// Power fails, and a bit of a file flips before it comes back. Strikes only stores of a
+    /// Power fails, and bits of a file flip or sectors of it are empty before it comes back. Strikes only stores of a
     /// minority that the scenario names.
     Rot {
         /// Whom.
@@ -190,11 +190,24 @@ pub fn draw(rng: &mut SmallRng, stores: u64, duration: Micros) -> Vec<Planned> {
                 }
                 _ => lasts,
             };
+            if matches!(fault, Fault::Member { .. }) && rng.random_bool(0.3) {
+                faults.extend(overtaken(rng, at, fault));
+            }
             faults.push(Planned { at, lasts, fault });
         }
         at += rng.random_range(pause / 4..2 * pause);
     }
     faults
+}
+
+/// What lets a change of members that is asked for at `at` be overtaken by another one: the leader is
+/// cut off just before, and the operator asks again when there is another.
+fn overtaken(rng: &mut SmallRng, at: Micros, again: Fault) -> [Planned; 2] {
+    let cut = Fault::Isolate { target: Target::Leader, way: Way::Both, clients: false };
+    let lasts = rng.random_range(SECOND..3 * SECOND);
+    let later = at + rng.random_range(SECOND..2 * SECOND);
+    let before = at.saturating_sub(MILLI);
+    [Planned { at: before, lasts, fault: cut }, Planned { at: later, lasts: MILLI, fault: again }]
 }
 
 /// The store whose disk may rot or be lost: one, if that leaves a majority.

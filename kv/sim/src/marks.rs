@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// The marks of the world.
 pub const WORLD: &[&str] = &[
-    "a bit flips",
+    "a disk rots",
     "a log is compacted",
     "a member leaves for good",
     "a message is damaged",
@@ -52,10 +52,12 @@ pub const PRODUCT: &[&str] = &[
     "a log is begun anew after its snapshot",
     "a log is cut off though a follower needs it",
     "a newer peer takes the place of a removed one",
+    "a peer asks whether it is still a member",
     "a peer is made by its first message",
     "a peer is told that it was removed",
     "a read waits until more is applied",
     "a region's log holds up the wal",
+    "a removal is finished at the start",
     "a removed peer is spoken to",
     "a removed region's data goes at the start",
     "a snapshot came that is no news",

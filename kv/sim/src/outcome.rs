@@ -99,6 +99,11 @@ pub enum Failure {
         /// What.
         what: String,
     },
+    /// More happened than in any run that comes to an end: messages beget messages, say.
+    Endless {
+        /// Events until then.
+        steps: u64,
+    },
     /// Damage has taken what no store can give back, so that the run could not come to peace.
     /// Counted, and no failure; it never stands in a report.
     BeyondRepair {
@@ -123,6 +128,7 @@ impl Failure {
             Failure::NotLinearizable(_) => "not linearizable",
             Failure::TooHard { .. } => "too hard to judge",
             Failure::NotLive { .. } => "no progress",
+            Failure::Endless { .. } => "endless",
             Failure::BeyondRepair { .. } => "beyond repair",
             Failure::Panic { .. } => "panic",
             Failure::NotRepeatable => "not repeatable",
@@ -163,6 +169,9 @@ impl fmt::Display for Failure {
                 write!(f, "too hard to judge: the calls on {} have too many orders", keys.join(" "))
             }
             Failure::NotLive { what } => write!(f, "no progress: {what}"),
+            Failure::Endless { steps } => {
+                write!(f, "endless: {steps} events, and no end; what happens makes more happen")
+            }
             Failure::BeyondRepair { what } => write!(f, "beyond repair: {what}"),
             Failure::Panic { message } => write!(f, "panic: {message}"),
             Failure::NotRepeatable => {

@@ -90,8 +90,13 @@ pub trait Process: Sized {
     /// What cannot be read.
     fn states(&self) -> Result<Vec<State>, String>;
 
-    /// The folders of its disk, whose files may rot.
+    /// The folders of its disk, whose files may rot; each as often as it is named.
     fn folders() -> &'static [&'static str];
+
+    /// The end of what can be read of its log on a disk that nobody uses; none: it cannot be told.
+    fn log_end(_fs: ErrFs) -> Option<u64> {
+        None
+    }
 
     /// What it holds for a key, whether it may serve it or not.
     ///

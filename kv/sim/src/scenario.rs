@@ -11,6 +11,9 @@ use crate::process::{Features, Process};
 use crate::queue::{MILLI, Micros, SECOND};
 use crate::random::stream;
 
+/// The most events of a run; few have more than a tenth of it.
+const STEPS_MAX: u64 = 1_000_000;
+
 /// What a run is like. With the same scenario a run is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
@@ -24,6 +27,8 @@ pub struct Scenario {
     pub duration: Micros,
     /// How long the healed rest may take to come together, in microseconds.
     pub patience: Micros,
+    /// The most events that may happen: a run that goes on for ever fails.
+    pub steps_max: u64,
     /// Of 1000 messages that nobody else protects, how many arrive damaged.
     pub damage: u32,
     /// The time between two ticks of a store, by its clock.
@@ -85,6 +90,7 @@ impl Scenario {
             clients: Clients::USUAL,
             duration: 5 * SECOND,
             patience: 30 * SECOND,
+            steps_max: STEPS_MAX,
             damage: 0,
             tick: 50 * MILLI,
             clocks: (0, 0),

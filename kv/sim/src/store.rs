@@ -42,6 +42,9 @@ use watch::Watch;
 /// After how many pieces of work of a lane the log is purged, and the engine merged.
 const HOUSEKEEPING: u64 = 16;
 
+/// The most portions of output after one input.
+const ROUNDS_MAX: u32 = 10_000;
+
 /// Output whose batches are not yet written.
 struct Batches {
     number: u64,
@@ -62,6 +65,8 @@ pub struct Store {
     /// What each call that is not answered asks for.
     calls: BTreeMap<u64, Op>,
     deadline_ticks: u32,
+    /// After how many ticks a change of members is given up.
+    change_ticks: u32,
     now: Time,
     watch: Watch,
     output: Output<PeerMessage>,
@@ -82,7 +87,11 @@ impl Store {
         let options = settings::engine(features, uid);
         let engine = Arc::new(bitcask::open(Arc::clone(fs), "data", options)?);
         let options = settings::wal(setup, uid);
-        let (mut wal, report) = Wal::open(Arc::clone(fs), Path::new("wal"), options)?;
+        let (mut wal, mut report) = Wal::open(Arc::clone(fs), Path::new("wal"), options)?;
+        let is_clean = report.is_clean();
+        if feature(features, "wal_knows_terms", 1u64) == 0 {
+            report.given_up.push((wal::Lsn(0), wal::Lsn(0)));
+        }
         let shared: Arc<dyn Engine> = Arc::clone(&engine) as Arc<dyn Engine>;
         let applier = Applier::open(Arc::clone(&shared), RawMachine::default())?;
         let config = settings::store(setup);
@@ -108,6 +117,7 @@ impl Store {
             chunks: VecDeque::new(),
             calls: BTreeMap::new(),
             deadline_ticks: feature(features, "deadline_ticks", 10),
+            change_ticks: feature(features, "change_ticks", 40),
             now: Time::default(),
             watch: Watch::default(),
             output: Output::default(),
@@ -116,7 +126,7 @@ impl Store {
             changes: BTreeSet::new(),
             pieces: 0,
         };
-        if !report.is_clean() {
+        if !is_clean {
             store.output.notes.push(format!(
                 "its log is damaged: faulty {:?}, ambiguous {}, repaired {}, given up {}",
                 report.faulty,
@@ -146,7 +156,10 @@ impl Store {
 
     /// Takes what the node wants.
     fn collect(&mut self) {
+        let mut rounds = 0;
         while self.node.has_ready() {
+            rounds += 1;
+            assert!(rounds <= ROUNDS_MAX, "the store never comes to rest");
             let NodeOutput {
                 number,
                 messages,
@@ -198,8 +211,11 @@ impl Store {
             }
             self.output.alarms.extend(alarms.into_iter().map(|alarm| alarm.message));
         }
-        self.node.store.assert_invariants();
-        self.watch.looks(&self.node.store, &mut self.output.facts);
+        // Whatever changes has output.
+        if rounds > 0 {
+            self.node.store.assert_invariants();
+            self.watch.looks(&self.node.store, &mut self.output.facts);
+        }
     }
 
     fn read(&self, call: u64) -> Reply {
@@ -259,7 +275,14 @@ impl Process for Store {
     }
 
     fn folders() -> &'static [&'static str] {
-        &["wal", "data"]
+        // A log can be mended, an engine cannot.
+        &["wal", "wal", "wal", "data"]
+    }
+
+    fn log_end(fs: ErrFs) -> Option<u64> {
+        let (fs, folder) = (Arc::new(fs), Path::new("wal"));
+        let options = wal::options_of(Arc::clone(&fs) as Arc<dyn Fs>, folder).ok()?;
+        Some(wal::verify(fs, folder, &options).ok()?.last_lsn.0)
     }
 
     fn start(setup: &Setup<'_>, fs: ErrFs) -> Result<Store, String> {

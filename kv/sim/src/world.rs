@@ -188,6 +188,10 @@ impl<'a, P: Process> World<'a, P> {
     ) -> Result<bool, Failure> {
         while let Some(event) = self.queue.next_until(end) {
             self.stats.steps += 1;
+            let most = self.scenario.steps_max;
+            if self.stats.steps > most {
+                return Err(Failure::Endless { steps: most });
+            }
             self.happen(event)?;
             if done(self) {
                 return Ok(true);

@@ -18,6 +18,7 @@ fn scenario(seed: u64, bug: usize) -> Scenario {
     // The toy writes its whole log each time: short runs, few calls.
     scenario.duration = scenario.duration.min(3 * SECOND);
     scenario.clients.think = 100 * MILLI;
+    scenario.steps_max = 100_000;
     scenario.features.insert("bug".to_owned(), bug as u64);
     scenario
 }
@@ -63,6 +64,14 @@ fn every_bug_of_the_toy_is_found() {
         let (seed, failure) = found.unwrap_or_else(|| panic!("not found: it {name}"));
         println!("it {name}: after {} seeds: {}", seed + 1, failure.kind());
     }
+}
+
+#[test]
+fn a_storm_of_messages_fails_and_does_not_go_on() {
+    let storm = BUGS.iter().position(|name| *name == "sends each message back twice").unwrap();
+    let scenario = Scenario { steps_max: 20_000, ..scenario(1, storm) };
+    let report = run::<Toy>(&scenario, false);
+    assert_eq!(report.failure, Some(Failure::Endless { steps: 20_000 }));
 }
 
 #[test]

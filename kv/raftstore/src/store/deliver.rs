@@ -83,6 +83,8 @@ impl<R> Store<R> {
                 }
                 Some(())
             }
+            // It is.
+            PeerBody::StillMember => Some(()),
             PeerBody::Gone => None,
         }
     }
@@ -102,8 +104,12 @@ impl<R> Store<R> {
             return None;
         }
         let peer = self.peers.get_mut(&region)?;
+        let (is_leaders, term) = (message.body.is_from_leader(), message.term);
         let result = peer.node.step(message);
         self.dirty.insert(region);
+        if is_leaders && result.is_ok() && term == peer.node.term() {
+            peer.silent_ticks = 0;
+        }
         match result {
             Ok(()) => Some(()),
             Err(error @ (StepError::Violation { .. } | StepError::Storage(_))) => {
@@ -136,8 +142,9 @@ impl<R> Store<R> {
             return None;
         }
         mark!("a peer is made by its first message");
-        let gone = Region { id: region, ..Region::default() };
-        let local = LocalState { peer: message.to, tombstone: false, region: gone };
+        // The sender counts it as a member, so what lacks it at a later epoch has removed it.
+        let unknown = Region { id: region, epoch: message.epoch, ..Region::default() };
+        let local = LocalState { peer: message.to, tombstone: false, region: unknown };
         let peer = open::peer(self, local.clone(), Start::default(), EntryId::default()).ok()?;
         let group = format::group(region);
         self.batch.clean(group);
@@ -162,39 +169,6 @@ impl<R> Store<R> {
             self.tell_if_gone(message);
         }
         None
-    }
-
-    /// Tells the sender that it was removed, if it asks for votes and this store is sure.
-    fn tell_if_gone(&mut self, message: &PeerMessage) {
-        let PeerBody::Raft(raft) = &message.body else { return };
-        if !matches!(raft.body, Body::RequestVote { .. } | Body::RequestPreVote { .. }) {
-            return;
-        }
-        let known = match (self.peers.get(&message.region), self.tombstones.get(&message.region)) {
-            (Some(peer), _) => &peer.region,
-            (None, Some(tombstone)) => &tombstone.region,
-            (None, None) => return,
-        };
-        // What is removed stays so, but only an epoch after the sender's says that it is.
-        let is_gone = !known.peers.is_empty()
-            && known.peer(message.from.id).is_none()
-            && message.epoch.conf_ver < known.epoch.conf_ver
-            && message.epoch != Epoch::default();
-        if is_gone {
-            let (from, to) = (message.to, message.from);
-            let (region, epoch) = (message.region, known.epoch);
-            self.out.messages.push(PeerMessage { region, from, to, epoch, body: PeerBody::Gone });
-        }
-    }
-
-    /// This peer is told that it was removed.
-    fn told_gone(&mut self, message: &PeerMessage) -> Option<()> {
-        let peer = self.peers.get(&message.region)?;
-        if message.epoch.conf_ver > peer.region.epoch.conf_ver && peer.is_initialised() {
-            mark!("a peer is told that it was removed");
-            self.destroy(message.region);
-        }
-        Some(())
     }
 
     /// Takes a chunk of a snapshot.

@@ -81,7 +81,7 @@ impl<R> Store<R> {
         peer.applied = last;
         peer.node.applied(last.index);
         self.dirty.insert(region);
-        if peer.is_initialised() && peer.region.peer(peer.me.id).is_none() {
+        if peer.was_removed() {
             self.destroy(region);
         }
     }
@@ -208,7 +208,7 @@ impl<R> Store<R> {
     }
 
     /// Removes a peer from this store, for good.
-    pub(super) fn destroy(&mut self, region: RegionId) {
+    pub(crate) fn destroy(&mut self, region: RegionId) {
         let Some(mut peer) = self.peers.remove(&region) else { return };
         self.metrics.peers_destroyed += 1;
         self.give_up_all(&mut peer);

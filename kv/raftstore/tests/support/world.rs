@@ -193,7 +193,11 @@ impl World {
         config.snapshot_ticks = 40;
         config.compact_ticks = 2;
         (self.options.configure)(&mut config);
-        node.running = Some(open(&node.fs, id, config, &self.options).unwrap());
+        let mut running = open(&node.fs, id, config, &self.options).unwrap();
+        for other in 1..=self.options.stores {
+            running.store.set_address(StoreId(other), format!("store-{other}"));
+        }
+        node.running = Some(running);
         self.pump(id);
     }
 

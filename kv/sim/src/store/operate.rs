@@ -12,9 +12,6 @@ use crate::process::{Admin, Held, Log};
 /// Voters that a region keeps.
 const VOTERS_MIN: usize = 2;
 
-/// After how many ticks a change of members is given up.
-const CHANGE_TICKS: u32 = 40;
-
 impl Store {
     /// Does what an operator wants, if this store leads.
     pub(super) fn operate(&mut self, admin: &Admin) {
@@ -50,7 +47,7 @@ impl Store {
         };
         let change = PeerChange { epoch: now.epoch, peer, remove };
         self.changes.insert(number);
-        self.node.store.change_peer(number, region, change, CHANGE_TICKS);
+        self.node.store.change_peer(number, region, change, self.change_ticks);
     }
 
     /// Takes the answer to a change of members.

@@ -22,6 +22,8 @@ const CHOICES: &[(&str, &[u64])] = &[
     ("regions", &[1, 1, 2, 3]),
     // 1: members come and go.
     ("members", &[0, 0, 1]),
+    // After how many ticks a change of members is given up.
+    ("change_ticks", &[40, 400]),
     // 1: clients name the region, and now and then a wrong one.
     ("routes", &[0, 1]),
     ("log_entries_max", &[100_000, 5, 5, 20, 5, 100]),
@@ -30,6 +32,7 @@ const CHOICES: &[(&str, &[u64])] = &[
     ("chunk_window", &[4, 1]),
     ("snapshot_ticks", &[100, 20, 6]),
     ("resend_ticks", &[5, 2]),
+    ("stale_ticks", &[100, 20]),
     ("message_bytes_max", &[1 << 20, 1, 300]),
     ("batch_bytes_max", &[4 << 10, 100]),
     ("proposals_max", &[1 << 16, 3]),
@@ -37,6 +40,8 @@ const CHOICES: &[(&str, &[u64])] = &[
     ("deadline_ticks", &[10, 3, 200]),
     ("wal_segment_bytes", &[64 << 10, 48 << 10]),
     ("wal_purge_segments", &[4, 1]),
+    // 0: the terms of damaged entries are not known, as after `tinykv wal repair`.
+    ("wal_knows_terms", &[1, 1, 0]),
     ("engine_segment_bytes", &[64 << 10, 4 << 10]),
 ];
 
@@ -89,6 +94,7 @@ pub(super) fn store(setup: &Setup<'_>) -> Config {
         chunk_window: feature(features, "chunk_window", usual.chunk_window),
         snapshot_ticks: feature(features, "snapshot_ticks", usual.snapshot_ticks),
         resend_ticks: feature(features, "resend_ticks", usual.resend_ticks),
+        stale_ticks: feature(features, "stale_ticks", usual.stale_ticks),
         ..usual
     }
 }

@@ -172,6 +172,7 @@ pub(super) fn describe(message: &PeerMessage) -> String {
         }
         PeerBody::ChunkAck { next, .. } => return format!("has chunks below {next}"),
         PeerBody::SnapshotRefused { .. } => return "refuses the snapshot".to_owned(),
+        PeerBody::StillMember => return "am I still a member?".to_owned(),
         PeerBody::Gone => return "you were removed".to_owned(),
     };
     let term = raft.term.0;
@@ -207,8 +208,27 @@ fn yes(granted: bool) -> &'static str {
     if granted { "yes" } else { "no" }
 }
 
-/// A number that tells messages apart.
+/// A number that tells messages apart. Most are of few kinds, and there are many of them.
 pub(super) fn digest(message: &PeerMessage) -> u64 {
+    let PeerMessage { region, epoch, body, .. } = message;
+    let hash = mix(mix(mix(1, region.0), epoch.conf_ver), epoch.version);
+    let PeerBody::Raft(raft) = body else { return digest_whole(message) };
+    let hash = mix(hash, raft.term.0);
+    match &raft.body {
+        Body::Append { prev, commit, entries } => {
+            let hash = mix(mix(mix(hash, prev.index.0), prev.term.0), commit.0);
+            let entries = entries.iter();
+            entries.fold(hash, |hash, it| mix(mix(hash, it.term.0), digest_of(it)))
+        }
+        Body::AppendAccepted { index } => mix(mix(hash, 2), index.0),
+        Body::Heartbeat { commit, round } => mix(mix(mix(hash, 3), commit.0), *round),
+        Body::HeartbeatResponse { round } => mix(mix(hash, 4), *round),
+        Body::Commit { index } => mix(mix(hash, 5), index.0),
+        _ => digest_whole(message),
+    }
+}
+
+fn digest_whole(message: &PeerMessage) -> u64 {
     let mut bytes = BytesMut::new();
     message.encode(&mut bytes);
     mix_bytes(0, &bytes)

@@ -1,11 +1,14 @@
 //! How each fault is done.
 
+use std::io;
 use std::path::Path;
 
 use rand::RngExt;
+use rand::rngs::SmallRng;
 use wal::{Failure as DiskFailure, FsOp};
 
 use super::{Event, World};
+use crate::disk::{Disk, Rot};
 use crate::fault::{DiskOp, Fault, Planned, Target, Way};
 use crate::marks::mark;
 use crate::network::{Conditions, Place};
@@ -160,20 +163,37 @@ impl<P: Process> World<'_, P> {
         }
     }
 
-    /// A store loses power, and before it comes back a bit of its disk is another.
+    /// A store loses power, and before it comes back a part of its disk is damaged.
     fn rot(&mut self, store: Place, lasts: Micros, number: usize) -> Result<(), Failure> {
         let mut rng = stream(self.scenario.seed, "rot", number as u64);
         self.crash(store, lasts);
         let folders = P::folders();
         let folder = folders[rng.random_range(0..folders.len())];
-        let it = self.store(store);
-        let rotten = it.disk.rot(&mut rng, Path::new(folder));
-        let rotten = rotten.map_err(|error| Failure::Panic { message: error.to_string() })?;
-        if let Some(path) = rotten {
-            it.damaged = true;
-            mark("a bit flips");
-            self.note(store, true, || format!("a bit flips in {}", path.display()));
+        let rot = rot_noticeably::<P>(&mut self.store(store).disk, &mut rng, Path::new(folder));
+        let rot = rot.map_err(|error| Failure::Panic { message: error.to_string() })?;
+        if let Some(rot) = rot {
+            self.store(store).damaged = true;
+            mark("a disk rots");
+            self.note(store, true, || format!("its disk rots in {}", rot.path.display()));
         }
         Ok(())
+    }
+}
+
+/// Lets a disk rot, but not so that the end of a log is gone: that looks like a write which the
+/// failing power tore, and nobody claims to notice it.
+fn rot_noticeably<P: Process>(
+    disk: &mut Disk,
+    rng: &mut SmallRng,
+    folder: &Path,
+) -> io::Result<Option<Rot>> {
+    let before = P::log_end(disk.fs());
+    let Some(rot) = disk.rot(rng, folder)? else { return Ok(None) };
+    match (before, P::log_end(disk.fs())) {
+        (Some(before), Some(after)) if after < before => {
+            disk.undo(&rot)?;
+            Ok(None)
+        }
+        _ => Ok(Some(rot)),
     }
 }

@@ -105,6 +105,13 @@ impl<P: Process> World<'_, P> {
         self.stores.iter().filter(|(_, it)| it.program.is_some()).map(|(store, _)| *store).collect()
     }
 
+    /// The stores that run and have a log of a group.
+    fn holders(&self, group: u64) -> impl Iterator<Item = Place> + '_ {
+        let has = move |program: &P| program.logs().iter().any(|log| log.group == group);
+        let running = self.stores.iter().filter(|(_, it)| !it.lost);
+        running.filter(move |(_, it)| it.program.as_ref().is_some_and(has)).map(|(id, _)| *id)
+    }
+
     /// How the stores differ that should agree: none if all is as it should be.
     pub(super) fn disagreement(&self) -> Option<String> {
         let mut all: BTreeMap<(u64, Place), State> = BTreeMap::new();
@@ -123,6 +130,11 @@ impl<P: Process> World<'_, P> {
             }
         }
         for (group, (store, state)) in newest {
+            if let Some(store) = self.holders(group).find(|it| !state.members.contains(it)) {
+                return Some(format!(
+                    "store {store} has group {group}, and is no member: {state:?}"
+                ));
+            }
             let stays = |member: &&Place| self.stores.get(member).is_some_and(|it| !it.lost);
             for member in state.members.iter().filter(stays) {
                 let its = all.get(&(group, *member));

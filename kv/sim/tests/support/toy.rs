@@ -29,6 +29,7 @@ pub(crate) const BUGS: &[&str] = &[
     "applies an entry again after some restarts",
     "never answers a read",
     "takes the index alone for its own proposal",
+    "sends each message back twice",
 ];
 
 /// What is on the disk.
@@ -282,6 +283,10 @@ impl Process for Toy {
     }
 
     fn receive(&mut self, message: Message, _: u64) {
+        if self.bug == BUGS[8] {
+            let back = (message.from.0, message.clone());
+            self.output.messages.extend([back.clone(), back]);
+        }
         // A message that is not taken is like one that is lost.
         let _ = self.node.step(message);
     }
