@@ -169,6 +169,16 @@ pub enum StepError {
         /// The entry that contradicts.
         theirs: EntryId,
     },
+    /// Stop: the leader was told that this node has entries up to `acknowledged`, and they are not
+    /// here any more. What is stored is an old copy, or the disk lost what it had synced. This node
+    /// has forgotten what it promised, and votes too, so it must not go on under its id.
+    #[error("entries up to {acknowledged} were acknowledged from here, and the log ends at {last}")]
+    Forgotten {
+        /// Up to where the leader relies on this node.
+        acknowledged: Index,
+        /// The last entry that is here.
+        last: Index,
+    },
     /// A forwarded proposal was not taken.
     #[error("raft proposal dropped: {0}")]
     Propose(#[from] ProposeError),

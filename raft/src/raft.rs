@@ -83,10 +83,12 @@ impl<S: Storage> Raft<S> {
             }
             Body::Heartbeat { commit, round } => {
                 self.follow(from)?;
+                self.state.log.check_acknowledged(commit)?;
                 self.on_heartbeat(from, commit, round);
             }
             Body::Commit { index } => {
                 self.follow(from)?;
+                self.state.log.check_acknowledged(index)?;
                 self.state.log.commit_to(index);
             }
             Body::Snapshot(snapshot) => {

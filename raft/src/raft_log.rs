@@ -364,6 +364,38 @@ impl<S: Storage> RaftLog<S> {
         }
     }
 
+    /// Checks that what an append names below the commit index is what is committed here. Every leader
+    /// has that (Leader Completeness, section 5.4), unless somebody lost what he had acknowledged.
+    pub(crate) fn check_committed(
+        &self,
+        prev: EntryId,
+        entries: &Entries,
+    ) -> Result<(), StepError> {
+        let contradicts = |id: &EntryId| {
+            // What is compacted or damaged cannot be compared.
+            id.index <= self.committed
+                && self.faulty.binary_search(&id.index).is_err()
+                && self.term(id.index).is_ok_and(|term| term != id.term)
+        };
+        let named = std::iter::once(prev).chain(entries.iter().map(Entry::id));
+        match named.into_iter().find(contradicts) {
+            Some(theirs) if !crate::mutant!("committed_contradiction_ignored") => {
+                Err(StepError::Violation { theirs })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Checks that what the leader takes for acknowledged by this node is here. Nothing but a leader
+    /// of a later term takes away what was acknowledged, and after that nobody listens to this one.
+    pub(crate) fn check_acknowledged(&self, acknowledged: Index) -> Result<(), StepError> {
+        let last = self.last.index;
+        match acknowledged > last && !crate::mutant!("forgotten_ignored") {
+            true => Err(StepError::Forgotten { acknowledged, last }),
+            false => Ok(()),
+        }
+    }
+
     /// Raises the commit index; a lower one changes nothing. Returns whether it rose.
     pub(crate) fn commit_to(&mut self, index: Index) -> bool {
         let index = index.min(self.last.index);

@@ -277,6 +277,7 @@ impl<S: Storage> Raft<S> {
         }
         if prev.index < log.committed() && !crate::mutant!("truncate_always") {
             crate::mark!("an append comes late");
+            log.check_committed(prev, &entries)?;
             // What is committed here matches whatever the leader sends.
             log.repair(&entries);
             let index = acknowledgeable(log.first_faulty(), log.committed());

@@ -209,7 +209,7 @@ fn run(seed: u64) -> ([u32; 4], u32) {
             3 => drop(member.node.read_index(rng.random())),
             4 => drop(member.node.transfer_leader(hostile.node())),
             _ => match member.node.step(hostile.message()) {
-                Ok(()) | Err(StepError::Violation { .. }) => {}
+                Ok(()) | Err(StepError::Violation { .. } | StepError::Forgotten { .. }) => {}
                 Err(_) => refused += 1,
             },
         }

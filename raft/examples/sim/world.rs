@@ -281,6 +281,7 @@ impl World {
                     "node {id} was sent {theirs}, which contradicts what it committed"
                 ));
             }
+            Err(error @ StepError::Forgotten { .. }) => return Err(format!("node {id}: {error}")),
             Err(_) => {}
         }
         self.drain(id)

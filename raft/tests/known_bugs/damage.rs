@@ -1,6 +1,10 @@
 //! Entries that the disk knows to be damaged.
 
-use tinykv_raft::{Body, CampaignError, Entries, EntryId, Index, NodeId, Storage, Term};
+use bytes::Bytes;
+use tinykv_raft::{
+    Body, CampaignError, Entries, Entry, EntryId, Index, Message, NodeId, Payload, StepError,
+    Storage, Term,
+};
 
 use crate::cluster::{self, Member, hard_state, log_of, stage_config, storage_of};
 
@@ -86,4 +90,51 @@ fn one_that_lost_what_it_acknowledged_is_not_asked_without_end() {
     let round = Body::HeartbeatResponse { round: 0 };
     let sent = leader.hear(2, last.term.0, round);
     assert_eq!(sent.iter().filter(|message| message.to == NodeId(2)).count(), 1, "{sent:?}");
+}
+
+/// Gives a follower a message of the leader of term 2, and returns what it says of it.
+fn told(member: &mut Member, body: Body) -> Result<(), StepError> {
+    let message = Message { from: NodeId(1), to: NodeId(2), term: Term(2), body };
+    member.node.step(message)
+}
+
+/// A disk came back as it was once. A leader of the time in between counts on what was acknowledged,
+/// and would send the same for ever; the follower learns from it that it has forgotten.
+#[test]
+fn a_follower_learns_that_it_has_forgotten() {
+    let storage = storage_of(&[1, 2, 3], &[1, 1], hard_state(2, None, 2));
+    let bodies: [fn(u64) -> Body; 2] = [
+        |commit| Body::Heartbeat { commit: Index(commit), round: 1 },
+        |index| Body::Commit { index: Index(index) },
+    ];
+    for body in bodies {
+        let mut member = Member::new(stage_config(2), storage.clone());
+        assert_eq!(told(&mut member, body(2)), Ok(()));
+        let forgotten = StepError::Forgotten { acknowledged: Index(3), last: Index(2) };
+        assert_eq!(told(&mut member, body(3)), Err(forgotten));
+        assert_eq!(member.node.committed(), Index(2));
+    }
+}
+
+/// Two members whose disks came back as they were once have elected each other, and do not have what
+/// was committed. The third one, which has, does not acknowledge what contradicts it.
+#[test]
+fn an_append_that_contradicts_what_is_committed_is_noticed() {
+    let storage = storage_of(&[1, 2, 3], &[1, 1, 1, 1], hard_state(1, None, 4));
+    let append = |prev: u64, prev_term: u64, terms: &[u64]| {
+        let entry = |(place, term): (usize, &u64)| Entry {
+            term: Term(*term),
+            index: Index(prev + 1 + place as u64),
+            payload: Payload::Normal(Bytes::new()),
+        };
+        let entries = Entries::new(terms.iter().enumerate().map(entry).collect());
+        let prev = EntryId::new(prev_term, prev);
+        Body::Append { prev, commit: Index(0), entries }
+    };
+    let violation = |term, index| Err(StepError::Violation { theirs: EntryId::new(term, index) });
+    let hear = |body| told(&mut Member::new(stage_config(2), storage.clone()), body);
+    assert_eq!(hear(append(2, 1, &[2])), violation(2, 3));
+    assert_eq!(hear(append(3, 2, &[])), violation(2, 3));
+    assert_eq!(hear(append(2, 1, &[1, 1, 2])), Ok(()));
+    assert_eq!(hear(append(1, 1, &[1, 1])), Ok(()));
 }
