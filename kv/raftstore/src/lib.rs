@@ -62,6 +62,7 @@ pub use config::Config;
 pub use entry::LogEntry;
 pub use error::{Error, Result};
 pub use machine::{Executed, StateMachine, Timed};
+pub use open::is_begun;
 pub use ready::{Alarm, Answer, Ready};
 pub use snapshot::{ChunkRead, ChunkTask};
 pub use status::{Metrics, RegionStatus};

@@ -240,6 +240,12 @@ fn begin_anew(
     batch
 }
 
+/// Whether a log has been a store's before: whether it says whose it is.
+#[must_use]
+pub fn is_begun(reader: &WalReader<LogEntry>) -> bool {
+    reader.get(format::STORE_GROUP, format::IDENT_KEY).is_some()
+}
+
 /// Makes a peer.
 pub(crate) fn peer<R>(
     store: &mut Store<R>,

@@ -45,13 +45,16 @@ pub struct Answer<R> {
     pub result: Result<R, RegionError>,
 }
 
-/// Something that should not happen and does not stop the store.
+/// Something that should not happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Alarm {
     /// Where.
     pub region: RegionId,
     /// What, for people.
     pub message: String,
+    /// Whether the store has to stop: it has forgotten what it promised, or another one has, and
+    /// what it answers from now on could be wrong.
+    pub must_stop: bool,
 }
 
 impl<R> Default for Ready<R> {

@@ -286,6 +286,12 @@ impl<R> Store<R> {
         self.config.store
     }
 
+    /// The largest command that is replicated, in bytes.
+    #[must_use]
+    pub fn entry_bytes_max(&self) -> usize {
+        self.config.entry_bytes_max
+    }
+
     /// The region that a key belongs to, if it is on this store.
     #[must_use]
     pub fn region_of(&self, key: &[u8]) -> Option<&Region> {
@@ -454,7 +460,7 @@ impl<R> Store<R> {
     }
 
     fn alarm(&mut self, region: RegionId, message: impl Into<String>) {
-        self.out.alarms.push(Alarm { region, message: message.into() });
+        self.out.alarms.push(Alarm { region, message: message.into(), must_stop: false });
     }
 }
 

@@ -14,12 +14,15 @@ mod proxy;
 #[path = "support/resp.rs"]
 mod resp;
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 
 use bytes::{Bytes, BytesMut};
 use cluster::Cluster;
+use proto::peer::{Epoch, Peer, PeerBody, PeerMessage, RegionId};
 use proto::peer_frame::{PEER_FRAME_BYTES_MAX, PeerFrame, PeerHello};
+use raft::{Body, Index, Message, NodeId, Term};
 use rand::rngs::SmallRng;
 use rand::{Rng, RngExt, SeedableRng};
 
@@ -162,4 +165,35 @@ fn stores_that_nobody_added_are_known_up_to_a_limit() {
         let known = (2..400).filter(|from| welcome(*from)).count();
         assert_eq!(known, 128);
     });
+}
+
+/// The leader, if that is who calls, was told that this store has entries which it has not. A store
+/// that has forgotten what it promised ends, and says what to do.
+#[test]
+fn a_store_that_learns_that_it_has_forgotten_ends() {
+    let mut cluster = Cluster::prepare(3, &[], BTreeMap::new());
+    cluster.start_store(1);
+    let peer = |id| Peer::voter(id, id);
+    let heartbeat = Message {
+        from: NodeId(2),
+        to: NodeId(1),
+        term: Term(100),
+        body: Body::Heartbeat { commit: Index(1000), round: 1 },
+    };
+    let message = PeerMessage {
+        region: RegionId(1),
+        from: peer(2),
+        to: peer(1),
+        epoch: Epoch::FIRST,
+        body: PeerBody::Raft(heartbeat),
+    };
+    let mut body = BytesMut::new();
+    message.encode(&mut body);
+    let greeting = encode(&PeerFrame::Hello(hello(2)));
+    let messages = encode(&PeerFrame::Messages(vec![body.freeze()]));
+    talk(&cluster, &[&greeting[..], &messages].concat());
+    let (status, log) = cluster.stores.remove(&1).unwrap().wait();
+    assert_eq!(status.code(), Some(1), "{log}");
+    assert!(log.contains("entries up to 1000 were acknowledged from here"), "{log}");
+    assert!(log.contains("a new --store-id and --join"), "{log}");
 }

@@ -10,6 +10,7 @@ use crate::applier::Task;
 use crate::format::{self, LocalState};
 use crate::open;
 use crate::peer::Peer;
+use crate::ready::Alarm;
 use crate::snapshot::{Incoming, Take};
 use crate::storage::Start;
 
@@ -18,6 +19,17 @@ const STRANGERS_MAX: usize = 64;
 
 /// Bytes that an entry may have beyond the limit of commands: its own head.
 const ENTRY_SLACK_BYTES: u64 = 4096;
+
+/// What is behind [`StepError::Forgotten`], and what to do.
+const FORGOTTEN: &str = "the store's folder is an old copy, or its disk has lost what was synced. It \
+     would vote against what it promised: do not start it again, but remove it from its regions, and \
+     start it with an empty folder, a new --store-id and --join";
+
+/// What is behind [`StepError::Violation`], and what to do.
+const VIOLATION: &str = "this store and the leader have committed different things, so one of them \
+     runs on an old copy of its folder, or its disk has lost what was synced. Keep this folder: it \
+     may be the only one that has what clients were told. To go on without it, remove the store from \
+     its regions, and start it with an empty folder, a new --store-id and --join";
 
 impl<R> Store<R> {
     /// Takes a message from a peer. One that is stale, misdirected or senseless changes nothing.
@@ -112,12 +124,21 @@ impl<R> Store<R> {
         }
         match result {
             Ok(()) => Some(()),
-            Err(error @ (StepError::Violation { .. } | StepError::Storage(_))) => {
+            Err(error @ StepError::Storage(_)) => {
                 self.alarm(region, error.to_string());
                 None
             }
+            Err(error @ StepError::Forgotten { .. }) => self.must_stop(region, &error, FORGOTTEN),
+            Err(error @ StepError::Violation { .. }) => self.must_stop(region, &error, VIOLATION),
             Err(_) => None,
         }
+    }
+
+    /// Raises an alarm after which the store must not go on.
+    fn must_stop(&mut self, region: RegionId, error: &StepError, what_to_do: &str) -> Option<()> {
+        let message = format!("region {region}: {error}: {what_to_do}");
+        self.out.alarms.push(Alarm { region, message, must_stop: true });
+        None
     }
 
     /// Makes a peer for a first message, where that is safe; see [`crate::Store`]'s page.

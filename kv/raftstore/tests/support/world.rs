@@ -219,6 +219,19 @@ impl World {
         self.options.members = members;
     }
 
+    /// A copy of a store's disk, as a backup has it.
+    pub(crate) fn copy_disk(&mut self, id: u64) -> MemFs {
+        let seed = self.rng.random();
+        self.nodes[&id].fs.crash(&mut Seeded::new(seed))
+    }
+
+    /// Starts a store again, on another disk.
+    pub(crate) fn restart_on(&mut self, id: u64, disk: MemFs) {
+        self.stop(id);
+        self.nodes.get_mut(&id).unwrap().fs = disk;
+        self.start(id);
+    }
+
     /// Stops a store; its disk keeps all.
     pub(crate) fn stop(&mut self, id: u64) {
         self.nodes.get_mut(&id).unwrap().running = None;

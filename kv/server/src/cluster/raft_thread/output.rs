@@ -69,7 +69,10 @@ impl RaftThread {
         }
         self.led(&ready.led);
         for alarm in ready.alarms {
-            log::warn!("{}", alarm.message; "region" => alarm.region.0);
+            match alarm.must_stop {
+                true => self.fail(alarm.message),
+                false => log::warn!("{}", alarm.message; "region" => alarm.region.0),
+            }
         }
     }
 
