@@ -124,3 +124,39 @@ fn a_folder_in_use_and_none_at_all_are_refused() {
         assert!(run.err().contains("cannot find the folder"), "{}", run.err());
     }
 }
+
+/// The folder itself has no engine's files, and would pass for one that lost all.
+#[test]
+fn the_folder_of_a_store_of_a_cluster_is_not_taken_for_a_damaged_one() {
+    let store = Store::new();
+    let cluster = store.folder.path().join("cluster");
+    std::fs::create_dir(&cluster).unwrap();
+    std::fs::rename(store.path(), cluster.join("engine")).unwrap();
+    std::fs::write(cluster.join("DISKS"), "1 1\n").unwrap();
+    std::fs::rename(&cluster, store.path()).unwrap();
+    let out = store.folder.path().join("out");
+    for run in [store.run("check", &[]), store.run("salvage", &["--out", out.to_str().unwrap()])] {
+        assert_eq!((run.code, run.out()), (1, ""));
+        assert!(run.err().contains("store of a cluster: its data is in"), "{}", run.err());
+    }
+    assert!(!out.exists());
+}
+
+/// The stores of a cluster know each other: more would stay outside, fewer would have no majority.
+#[test]
+fn a_cluster_is_started_with_as_many_stores_as_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    for id in 1..=3 {
+        let data = folder.path().join(format!("store-{id}/data"));
+        std::fs::create_dir_all(&data).unwrap();
+        std::fs::write(data.join("DISKS"), format!("{id} 1\n")).unwrap();
+    }
+    let nobody = Nobody::new();
+    let path = folder.path().to_str().unwrap();
+    for nodes in ["1", "5"] {
+        let args = ["cluster", "start", "--path", path, "--nodes", nodes];
+        let run = Tinykv::on(nobody.address()).run(&args);
+        assert_eq!((run.code, run.out()), (1, ""));
+        assert!(run.err().contains("has the data of 3 stores"), "{}", run.err());
+    }
+}

@@ -1,9 +1,10 @@
 //! `tinykv check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::ensure;
 use engine::bitcask::{self, Damage, Severity};
 use serde_json::{Value, json};
 
@@ -27,6 +28,7 @@ pub(crate) struct Check {
 
 impl Check {
     pub(crate) fn run(self, mut out: Output) -> anyhow::Result<ExitCode> {
+        refuse_cluster(&self.path)?;
         let report = bitcask::check(Arc::new(wal::RealFs), &self.path)?;
         let sound = report.is_sound();
         if out.json {
@@ -58,6 +60,20 @@ impl Check {
         out.flush()?;
         Ok(if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
+}
+
+/// Refuses the folder of a store of a cluster, whose data is in a folder of its own.
+///
+/// # Errors
+/// Where to look instead.
+pub(crate) fn refuse_cluster(path: &Path) -> anyhow::Result<()> {
+    ensure!(
+        path.join("FORMAT").exists() || !path.join("DISKS").exists(),
+        "{0} is the folder of a store of a cluster: its data is in {0}/engine, and `tinykv wal verify \
+         --path {0}/wal` looks at its log. A store of a cluster that lost data is better replaced",
+        path.display()
+    );
+    Ok(())
 }
 
 /// Prints the damaged places, if there are any.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use engine::bitcask::{self, Severity};
 use serde_json::json;
 
-use crate::cli::check::{damage_json, damage_table};
+use crate::cli::check::{damage_json, damage_table, refuse_cluster};
 use crate::cli::output::Output;
 
 /// Copies what is intact in a damaged data folder to a new one
@@ -31,6 +31,7 @@ pub(crate) struct Salvage {
 
 impl Salvage {
     pub(crate) fn run(self, mut out: Output) -> anyhow::Result<ExitCode> {
+        refuse_cluster(&self.path)?;
         let salvaged = bitcask::salvage(Arc::new(wal::RealFs), &self.path, &self.out)?;
         let whole = !salvaged.list_lost
             && salvaged.damage.iter().all(|place| place.severity != Severity::Data);

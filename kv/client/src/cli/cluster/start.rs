@@ -18,11 +18,14 @@ use tokio::signal::unix::{SignalKind, signal};
 /// How often the processes are looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The most stores that are started.
+const NODES_MAX: u16 = 9;
+
 /// Start stores that replicate to each other, until ctrl-c
 #[derive(clap::Args)]
 pub(crate) struct Start {
     /// How many stores
-    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=9))]
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=i64::from(NODES_MAX)))]
     nodes: u16,
     /// Where they keep their data, a folder for each; what is there already is used
     #[arg(long, default_value = "cluster", value_name = "DIR")]
@@ -82,6 +85,7 @@ impl Start {
 
     /// Starts all stores, and waits until each is ready.
     fn start(&self) -> anyhow::Result<Vec<Node>> {
+        self.check_folder()?;
         let server = self.server()?;
         let ports = self.ports()?;
         let members: Vec<String> = (1..=self.nodes)
@@ -114,6 +118,20 @@ impl Start {
             node.wait_ready()?;
         }
         Ok(nodes)
+    }
+
+    /// Refuses a folder that was begun with another number of stores: more would stay outside, and
+    /// fewer would wait for those that are not there.
+    fn check_folder(&self) -> anyhow::Result<()> {
+        let has_data = |id: &u16| self.path.join(format!("store-{id}/data/DISKS")).exists();
+        let found = (1..=NODES_MAX).rev().find(has_data);
+        ensure!(
+            found.is_none_or(|stores| stores == self.nodes),
+            "{} has the data of {} stores: start as many with --nodes, or take another --path",
+            self.path.display(),
+            found.unwrap_or_default()
+        );
+        Ok(())
     }
 
     /// The program to start.
