@@ -1,13 +1,14 @@
 //! Runs one tinykv store.
 
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use log::{Destination, FileOptions, Filter, Format, Options};
 use mutant::mutant;
 use tinykv_server::config::{Config, ConfigError, EngineKind, LogFormat, Request};
-use tinykv_server::{Addresses, Server};
+use tinykv_server::{Addresses, Server, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -31,8 +32,9 @@ const SIGXFSZ: i32 = 25;
 /// What to do about a store that could not go on.
 const AFTER_HALT: &str = "The store has ended, since what is on its disk is not known any more. \
      What it answered is on the disk, as far as that kept it, and on the other stores of a cluster. \
-     Look at the disk (free space, limits, dmesg), then start the store again: it recovers from what \
-     the disk has. A store of a cluster whose disk is lost comes back under another --store-id.";
+     Look at the disk (free space, limits, dmesg), and unless the reason says otherwise start the \
+     store again: it recovers from what the disk has. A store of a cluster whose disk is lost comes \
+     back under another --store-id.";
 
 /// Why a server ends.
 enum End {
@@ -61,7 +63,12 @@ fn run(config: Config) -> Result<()> {
             signal(SignalKind::from_raw(SIGXFSZ))?,
         ))
     })?;
-    let running = Server::start(config)?;
+    let is_clustered = config.is_clustered();
+    let running = Server::start(config).map_err(|error| {
+        let advice = advice(&error, is_clustered, &path);
+        let error = anyhow::Error::new(error);
+        if advice.is_empty() { error } else { anyhow!("{error:#}. {advice}") }
+    })?;
     let ready = ready_line(running.addresses(), engine, keeps.then(|| path.display().to_string()));
     log::info!("{ready}");
     // Who started it may not read its output; that is no reason to stop.
@@ -90,6 +97,24 @@ fn run(config: Config) -> Result<()> {
     }
     drop(log);
     Ok(())
+}
+
+/// What can be done about a folder that cannot be opened for what is in it.
+fn advice(error: &StartError, is_clustered: bool, path: &Path) -> String {
+    let path = path.display();
+    match error {
+        StartError::Engine(engine::Error::Corrupt { .. }) | StartError::Raft(_) if is_clustered => {
+            "If nothing is wrong with the configuration: the other stores have the data too. Remove \
+             this store from its regions (`tinykv admin remove-peer`), and start it with an empty \
+             folder, a new --store-id and --join"
+                .to_owned()
+        }
+        StartError::Engine(engine::Error::Corrupt { .. }) => format!(
+            "`tinykv check --path {path}` tells all that is damaged, and `tinykv salvage --path \
+             {path} --out NEW_DIR` copies what is whole to a new folder"
+        ),
+        _ => String::new(),
+    }
 }
 
 /// The line that says where clients can connect now.

@@ -25,6 +25,7 @@ mod lane;
 mod metrics;
 mod others;
 mod outgoing;
+mod repeats;
 mod wire;
 
 use std::collections::BTreeMap;
@@ -153,8 +154,9 @@ impl PeersOptions {
         }
         if hello.layout != self.layout && hello.layout != 0 && self.layout != 0 {
             return Err(
-                "the stores began with other regions than this one: compare --split-keys, \
-                 and begin anew with an empty folder where they were wrong"
+                "the stores began with other regions or members than this one: compare --cluster and \
+                 --split-keys, and begin anew with an empty folder where they were wrong (with \
+                 --join, if the others are a cluster already)"
                     .to_owned(),
             );
         }

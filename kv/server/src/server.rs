@@ -60,6 +60,14 @@ pub enum StartError {
         /// What the system said.
         source: io::Error,
     },
+    /// The file that tells the disks of the stores apart cannot be used.
+    #[error("cannot use the file DISKS in {}", folder.display())]
+    Disks {
+        /// The folder.
+        folder: PathBuf,
+        /// What the system said, or what is wrong.
+        source: io::Error,
+    },
     /// What is stored of the cluster cannot be taken up.
     #[error("cannot take up what is stored of the cluster")]
     Raft(#[from] raftstore::Error),

@@ -16,6 +16,7 @@ mod proxy;
 #[path = "support/resp.rs"]
 mod resp;
 
+use std::path::Path;
 use std::process::Command;
 
 use cluster::Cluster;
@@ -66,4 +67,25 @@ fn a_store_alone_whose_disk_fails_ends() {
     let store = Program::start(folder.path(), &[]);
     let value = Resp::connect(store.resp()).run("GET key");
     assert!(value == "\"1\"" || value == "\"2\"", "{value}");
+}
+
+/// Who starts a store on a damaged folder reads what to do.
+#[test]
+fn a_damaged_folder_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let (alone, member) = (folder.path().join("alone"), folder.path().join("member"));
+    let flags = ["--cluster=1=127.0.0.1:0", "--store-id=1", "--engine=bitcask"];
+    drop(Program::start(&alone, &flags[2..]));
+    drop(Program::start(&member, &flags));
+    let start = |path: &Path, flags: &[&str]| {
+        let output = program::command(path, flags).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    std::fs::write(alone.join("MANIFEST"), "damaged").unwrap();
+    let log = start(&alone, &flags[2..]);
+    assert!(log.contains("MANIFEST: damaged") && log.contains("tinykv salvage --path"), "{log}");
+    std::fs::write(member.join("engine/MANIFEST"), "damaged").unwrap();
+    let log = start(&member, &flags);
+    assert!(log.contains("MANIFEST: damaged") && log.contains("tinykv admin remove-peer"), "{log}");
 }

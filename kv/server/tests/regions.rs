@@ -301,20 +301,31 @@ fn keys_expire_in_all_regions() {
 }
 
 #[test]
-fn stores_that_began_with_other_regions_are_refused() {
-    let folder = tempfile::tempdir().unwrap();
+fn stores_that_began_with_other_regions_or_members_are_refused() {
     // Store 2 is not there yet; whoever comes with other regions is told so.
-    let flags = ["--cluster=1=127.0.0.1:0,2=127.0.0.1:1", "--store-id=1", "--split-keys=d"];
-    let one = program::Program::start(&folder.path().join("1"), &flags);
-    let members = format!("--cluster=1={},2=127.0.0.1:0", one.field("peer"));
-    let flags = [&members[..], "--store-id=2", "--split-keys=e"];
-    let mut two = program::command(&folder.path().join("2"), &flags).spawn().unwrap();
-    let log = BufReader::new(two.stderr.take().unwrap());
-    let refused =
-        log.lines().map_while(Result::ok).find(|line| line.contains("compare --split-keys"));
-    two.kill().unwrap();
-    two.wait().unwrap();
-    assert!(refused.is_some(), "store 2 says why it is refused");
+    let three = "--cluster=1=127.0.0.1:0,2=127.0.0.1:1,3=127.0.0.1:1";
+    let both = "--cluster=1=127.0.0.1:0,2=127.0.0.1:1";
+    // Another list of members makes other majorities, that need not have a store in common.
+    let alone = "--cluster=1=127.0.0.1:0";
+    for (ones, twos) in [
+        ([both, "--split-keys=d"], "e"),
+        ([three, "--split-keys=e"], "e"),
+        ([alone, "--join=false"], ""),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = [ones[0], "--store-id=1", ones[1]];
+        let one = program::Program::start(&folder.path().join("1"), &flags);
+        let members = format!("--cluster=1={},2=127.0.0.1:0", one.field("peer"));
+        let keys = format!("--split-keys={twos}");
+        let flags = [&members[..], "--store-id=2", &keys];
+        let mut two = program::command(&folder.path().join("2"), &flags).spawn().unwrap();
+        let log = BufReader::new(two.stderr.take().unwrap());
+        let mut lines = log.lines().map_while(Result::ok);
+        let refused = lines.find(|line| line.contains("compare --cluster and --split-keys"));
+        two.kill().unwrap();
+        two.wait().unwrap();
+        assert!(refused.is_some(), "store 2 says why it is refused: {ones:?}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use engine::Engine;
+use mutant::mutant;
 use node::Replicated;
 use node::format::encode_key;
 use parking_lot::Mutex;
@@ -22,6 +23,14 @@ use crate::server::StartError;
 
 /// How often a long start says how far it is.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+
+/// What a store that has met others and has no log is told.
+const LOST_LOG: &str = "it has met other stores (DISKS) and its log (wal) is empty: it has forgotten \
+     what it promised them. Restore the folder, or remove the store from its regions and start it \
+     with an empty folder, a new --store-id and --join";
+
+/// How many damaged entries of the log are named.
+const DAMAGED_NAMED_MAX: usize = 10;
 
 /// What a store of a cluster keeps.
 pub(crate) struct Opened {
@@ -47,7 +56,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     std::fs::create_dir_all(&config.path)
         .map_err(|source| StartError::Folder { folder: config.path.clone(), source })?;
     let disks = Disks::open(config.store_id, &config.path)
-        .map_err(|source| StartError::Folder { folder: config.path.clone(), source })?;
+        .map_err(|source| StartError::Disks { folder: config.path.clone(), source })?;
     let folder = |name: &str| -> PathBuf { config.path.join(name) };
     let engine = crate::open::open(&Config { path: folder("engine"), ..config.clone() })?;
     let options = wal::Options {
@@ -71,6 +80,15 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
         "damaged" => report.faulty.len(), "ms" => report.took.as_millis() as u64);
     let room = Arc::new(Room::new(config.path.clone(), config.disk_reserve.map(|size| size.0)));
     let patient = Patient { engine: Arc::clone(&engine), room: Arc::clone(&room) };
+    // Others are met only after the log says whose it is.
+    if disks.has_met() && !raftstore::is_begun(&wal.reader()) && !mutant!("lost-log-unnoticed") {
+        let reason = LOST_LOG.to_owned();
+        return Err(StartError::Cluster { reason });
+    }
+    for entry in report.faulty.iter().take(DAMAGED_NAMED_MAX) {
+        log::warn!("an entry of the log is damaged, and is fetched again from another store";
+            "region" => entry.group.0, "index" => entry.index);
+    }
     let applier = Applier::open(Arc::new(patient), Machine::default())?;
     let write = |batch| wal.write(batch, Durability::Synced).map(drop);
     let options = options_of(config);
@@ -132,6 +150,11 @@ pub(super) fn layout_of<R>(store: &Store<R>) -> u64 {
         add(&region.id.0.to_be_bytes());
         add(&region.start);
         add(&region.end);
+        // Whose votes count: stores that each founded a region of their own would serve different
+        // data under one name.
+        for peer in region.peers.iter().filter(|_| !mutant!("founders-uncompared")) {
+            add(&peer.store.0.to_be_bytes());
+        }
     }
     hash
 }

@@ -18,6 +18,11 @@ use parking_lot::Mutex;
 /// The most stores that are remembered; more are refused.
 const STORES_MAX: usize = 1024;
 
+/// What to do about a file that cannot be read.
+const DAMAGED: &str = "DISKS is damaged, so nobody can tell whether the folder is the one that the \
+     other stores know: restore the file, or remove the store from its regions and start it with an \
+     empty folder, a new --store-id and --join";
+
 /// The disks that were met.
 #[derive(Debug)]
 pub struct Disks {
@@ -43,7 +48,7 @@ impl Disks {
             }
             result => result?,
         };
-        let wrong = || io::Error::new(io::ErrorKind::InvalidData, "DISKS is damaged");
+        let wrong = || io::Error::new(io::ErrorKind::InvalidData, DAMAGED);
         let line = |line: &str| -> Option<(u64, u64)> {
             let (store, disk) = line.split_once(' ')?;
             Some((store.parse().ok()?, disk.parse().ok()?))
@@ -76,6 +81,12 @@ impl Disks {
     #[must_use]
     pub fn own(&self) -> u64 {
         self.own
+    }
+
+    /// Whether this store has met others, and so may have promised them something.
+    #[must_use]
+    pub fn has_met(&self) -> bool {
+        !self.known.lock().is_empty()
     }
 
     /// Checks the disk of a store that calls or answers, and remembers it. The error is for people.
@@ -122,8 +133,10 @@ mod tests {
     fn a_disk_is_known_again_and_another_one_is_refused() {
         let folder = tempfile::tempdir().unwrap();
         let disks = Disks::open(1, folder.path()).unwrap();
+        assert!(!disks.has_met());
         assert_eq!(disks.check(2, 22), Ok(()));
         assert_eq!(disks.check(3, 0), Ok(()));
+        assert!(disks.has_met());
         let again = Disks::open(1, folder.path()).unwrap();
         assert_eq!(again.own(), disks.own());
         assert_eq!(again.check(2, 22), Ok(()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -16,6 +16,7 @@ use tokio::task::AbortHandle;
 
 use super::others::Others;
 use super::outgoing::describe;
+use super::repeats::Repeats;
 use super::wire::{Reader, WireError, Writer};
 use super::{Deliver, Incoming, Kind, Payload, PeerMetrics, PeersOptions};
 
@@ -63,6 +64,14 @@ struct Shared<M: Payload> {
     metrics: Arc<PeerMetrics>,
     /// The newest connection of each store, and the newest for what is large.
     newest: Mutex<BTreeMap<(u64, bool), AbortHandle>>,
+    repeats: Mutex<Repeats>,
+}
+
+impl<M: Payload> Shared<M> {
+    /// Whether something about a store is logged now; then, how often it was not since.
+    fn say(&self, store: u64, reason: &str) -> Option<u64> {
+        self.repeats.lock().say(&format!("{store} {reason}"), Instant::now())
+    }
 }
 
 /// Takes connections for ever.
@@ -78,7 +87,13 @@ pub(super) async fn run<M: Payload>(
             return log::error!("the peer address failed"; "error" => error.to_string());
         }
     };
-    let shared = Arc::new(Shared { others, deliver, metrics, newest: Mutex::default() });
+    let shared = Arc::new(Shared {
+        others,
+        deliver,
+        metrics,
+        newest: Mutex::default(),
+        repeats: Mutex::default(),
+    });
     let greetings = Arc::new(Semaphore::new(GREETINGS_MAX));
     loop {
         match listener.accept().await {
@@ -108,7 +123,11 @@ async fn serve<M: Payload>(
     match greeting {
         Err(error) => {
             shared.metrics.refused.inc();
-            log::warn!("a store's connection is refused"; "reason" => describe(&error));
+            let reason = describe(&error);
+            if let Some(repeated) = shared.say(0, &reason) {
+                log::warn!("a store's connection is refused"; "reason" => reason,
+                    "repeated" => repeated);
+            }
         }
         Ok((hello, reader, writer)) => {
             let from = hello.from;
@@ -166,7 +185,11 @@ async fn take<M: Payload>(
         error = read(from, &shared, reader, to) => error,
         error = write(&shared.others.options, writer, answers) => error,
     };
-    log::info!("a store's connection ended"; "store" => from, "reason" => describe(&error));
+    let reason = describe(&error);
+    if let Some(repeated) = shared.say(from, &reason) {
+        log::info!("a store's connection ended"; "store" => from, "reason" => reason,
+            "repeated" => repeated);
+    }
 }
 
 async fn read<M: Payload>(

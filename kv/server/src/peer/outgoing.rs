@@ -1,7 +1,7 @@
 //! The connection to one store: it is made again whenever it is lost.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use parking_lot::Mutex;
@@ -11,6 +11,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::backoff::Backoff;
 use super::lane::{Lane, Parcel};
+use super::repeats::Repeats;
 use super::wire::{Reader, WireError, Writer};
 use super::{Deliver, Incoming, Kind, Payload, PeersOptions};
 
@@ -34,6 +35,7 @@ pub(super) async fn run<M: Payload>(
     deliver: Deliver,
 ) {
     let mut backoff = Backoff::new(options.backoff);
+    let mut repeats = Repeats::default();
     let id = way.id;
     loop {
         let error = match connect(&way, &options).await {
@@ -51,9 +53,11 @@ pub(super) async fn run<M: Payload>(
             }
         };
         lane.metrics().failures.inc();
-        if backoff.is_fresh() {
-            let reason = describe(&error);
-            log::warn!("no connection to a store"; "store" => id, "reason" => reason);
+        let reason = describe(&error);
+        let repeated = repeats.say(&reason, Instant::now());
+        if backoff.is_fresh() || repeated.is_some() {
+            log::warn!("no connection to a store"; "store" => id, "reason" => reason,
+                "repeated" => repeated.unwrap_or_default());
         }
         tokio::time::sleep(backoff.next()).await;
     }
