@@ -20,13 +20,14 @@ mod resp;
 #[path = "support/writers.rs"]
 mod writers;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use client::AdminRequest;
 use cluster::Cluster;
 use members::admin;
-use resp::Resp;
+use resp::{Resp, show};
 use writers::{check, writers};
 
 /// Requests wait so long for a leader: longer than a slow machine needs for some elections.
@@ -213,4 +214,43 @@ fn a_folder_of_a_store_that_stands_alone_is_refused() {
     let output = program::command(folder.path(), &flags).output().unwrap();
     let error = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success() && error.contains("stands alone"), "{error}");
+}
+
+/// What comes in one pipeline waits for a leader once, not each for itself. The measure is another
+/// client, whose reads wait one after the other.
+#[test]
+fn a_pipeline_waits_for_a_leader_once() {
+    let mut cluster = Cluster::prepare(3, &["--request-timeout=300ms"], BTreeMap::new());
+    cluster.start_store(1);
+    let is_done = AtomicBool::new(false);
+    let (mut many, mut single) = (cluster.client(1), cluster.client(1));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            many.send_raw(&b"GET key\r\n".repeat(50));
+            for _ in 0..50 {
+                assert!(show(&many.receive().unwrap()).starts_with("(error) CLUSTERDOWN"));
+            }
+            is_done.store(true, Ordering::Release);
+        });
+        for _ in 0..10 {
+            assert!(single.run("GET key").starts_with("(error) CLUSTERDOWN"));
+        }
+        assert!(is_done.load(Ordering::Acquire), "the pipeline takes longer than ten reads");
+    });
+}
+
+/// A value that the leader would refuse for its size does not go there first.
+#[test]
+fn a_write_that_is_too_large_is_not_forwarded() {
+    let cluster = Cluster::start(3, &[FLAGS[0], "--raft-election-ticks=40"]);
+    (1..=3).for_each(|id| cluster.wait_ready(id));
+    let follower = cluster.leader(&[1]) % 3 + 1;
+    let mut client = cluster.client(follower);
+    assert_eq!(client.run("SET key small"), "OK");
+    let forwarded = || cluster.metric(follower, "tinykv_forwarded_writes_total");
+    let before = forwarded();
+    let answer = client.run(&format!("SET key {}", "x".repeat(9 << 20)));
+    assert!(answer.contains("can be replicated at once"), "{answer}");
+    assert!((forwarded() - before).abs() < 0.5, "{} were forwarded", forwarded() - before);
+    assert_eq!(client.run("GET key"), "\"small\"");
 }

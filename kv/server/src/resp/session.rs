@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::BytesMut;
+use mutant::mutant;
 use node::{Chunk, Command as NodeCommand, Page, Response, Time};
 use proto::resp::{Command, Version, Writer};
 
@@ -42,6 +43,9 @@ pub(crate) struct Session<'a> {
     pub(crate) now: Time,
     /// When the input arrived that is being carried out.
     begun: Instant,
+    /// Whether a command of that input has waited for a leader in vain. What came with it has waited
+    /// for as long, and does not wait again: else a pipeline would take that time for each command.
+    is_leaderless: bool,
     /// The commands of that input that were carried out, and whether they failed: their time is
     /// taken once for all.
     counts: Vec<(usize, bool)>,
@@ -66,12 +70,14 @@ impl<'a> Session<'a> {
             transaction: None,
             now: context.store.clock.now(),
             begun: Instant::now(),
+            is_leaderless: false,
             counts: Vec::new(),
         }
     }
 
     /// Notes that input has arrived.
     pub(crate) fn begin(&mut self) {
+        self.is_leaderless = false;
         self.begun = Instant::now();
         self.now = self.context.store.clock.now();
     }
@@ -150,7 +156,13 @@ impl<'a> Session<'a> {
             return render.write(&response, now, &mut Writer::new(output, self.version));
         }
         let mut writer = Writer::new(output, self.version);
-        match self.mailbox.read(read).await {
+        let outcome = match self.is_leaderless {
+            true => Err(StoreError::NoLeader),
+            false => self.mailbox.read(read).await,
+        };
+        self.is_leaderless =
+            matches!(outcome, Err(StoreError::NoLeader)) && !mutant!("pipeline-waits-each");
+        match outcome {
             Ok(responses) => responses.iter().all(|it| render.write(it, now, &mut writer)),
             Err(error) => {
                 write_store_error(&error, &mut writer);
@@ -177,7 +189,11 @@ impl<'a> Session<'a> {
 
     /// Has a chunk carried out.
     pub(crate) async fn carry_out(&mut self, chunk: Chunk) -> Result<Vec<Response>, StoreError> {
-        let outcome = self.mailbox.run(chunk).await;
+        let outcome = match self.is_leaderless {
+            true => Err(StoreError::NoLeader),
+            false => self.mailbox.run(chunk).await,
+        };
+        self.is_leaderless = matches!(outcome, Err(StoreError::NoLeader));
         self.now = self.context.store.clock.now();
         outcome
     }
@@ -230,7 +246,7 @@ fn is_web_request(name: &[u8]) -> bool {
 
 /// The responses in the order of their commands.
 fn order(responses: &[Response]) -> Box<dyn Iterator<Item = &Response> + Send + '_> {
-    if mutant::mutant!("reply-order-swapped") {
+    if mutant!("reply-order-swapped") {
         Box::new(responses.iter().rev())
     } else {
         Box::new(responses.iter())

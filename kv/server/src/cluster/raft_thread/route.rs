@@ -24,6 +24,10 @@ use crate::store::{Admitted, Back, Outcome, Permit, Reader, StoreError};
 /// Barriers by their region.
 pub(in crate::cluster) type Barriers = BTreeMap<RegionId, Vec<Barrier>>;
 
+/// The most bytes of writes that are forwarded as one, in bytes: well below a frame, and one may go
+/// beyond.
+const FORWARD_BYTES_MAX: usize = 16 << 20;
+
 /// What goes to another store.
 #[derive(Default)]
 struct Parcel {
@@ -231,10 +235,40 @@ impl RaftThread {
         let _ = back.send(Back::Readable(readers, Err(StoreError::NoLeader)));
     }
 
-    /// Sends writes to the leader of their regions.
+    /// Sends writes to the leader of their regions. One that the leader would refuse for its size
+    /// stays here, since it would hold up what else goes there.
     fn forward_writes(&mut self, leader: StoreId, writes: Vec<(RegionId, Write)>) {
+        let limit = self.parts.node.store.entry_bytes_max();
+        let (mut lot, mut parts, mut lot_bytes) = (Vec::new(), Vec::new(), 0);
+        for (region, write) in writes {
+            let part = encode_chunk(&write.chunk);
+            let bytes = part.len();
+            if bytes > limit && !mutant!("too-large-forwarded") {
+                let (bytes, limit) = (bytes as u64, limit as u64);
+                let error = RegionError::RaftEntryTooLarge { bytes, limit };
+                self.finish(write, Err(StoreError::Refused(error.to_string())));
+                continue;
+            }
+            if lot_bytes + bytes > FORWARD_BYTES_MAX && !lot.is_empty() {
+                let (lot, parts) = (std::mem::take(&mut lot), std::mem::take(&mut parts));
+                self.ask_for_writes(leader, lot, parts);
+                lot_bytes = 0;
+            }
+            lot_bytes += bytes;
+            lot.push((region, write));
+            parts.push(part);
+        }
+        self.ask_for_writes(leader, lot, parts);
+    }
+
+    /// Asks the leader of some regions to carry writes out, which are `parts` as bytes.
+    fn ask_for_writes(
+        &mut self,
+        leader: StoreId,
+        writes: Vec<(RegionId, Write)>,
+        parts: Vec<Bytes>,
+    ) {
         let Some(deadline) = writes.iter().map(|(_, it)| it.deadline).max() else { return };
-        let parts = writes.iter().map(|(_, it)| encode_chunk(&it.chunk)).collect();
         let body = encode_question(&Question::Writes(parts));
         self.parts.metrics.forwarded_writes.inc_by(writes.len() as u64);
         let inbox = Arc::clone(&self.parts.inbox);
