@@ -202,7 +202,14 @@ impl Config {
     /// Checks what no value shows alone.
     fn check(&self) -> Result<(), String> {
         if !self.is_clustered() {
+            let founds_nothing = "would stand alone and found a store of its own";
             return match self.store_id {
+                _ if self.join => Err(format!(
+                    "--join needs --cluster, which names the others: without it this store {founds_nothing}"
+                )),
+                _ if self.peer_addr.0.is_some() => {
+                    Err("--peer-addr needs --cluster, which names the others".to_owned())
+                }
                 0 if self.split_keys.0.is_empty() => Ok(()),
                 0 => Err("--split-keys needs --cluster: a store alone has no regions".to_owned()),
                 _ => Err("--store-id needs --cluster, which names the others".to_owned()),

@@ -126,6 +126,8 @@ fn a_cluster_needs_a_store_that_is_in_it() {
     let wrong = |flags: &[&str]| parse(flags).unwrap_err().to_string();
     assert_eq!(wrong(&[list]), "--cluster needs --store-id, one of 1, 2, 3");
     assert_eq!(wrong(&["--store-id=2"]), "--store-id needs --cluster, which names the others");
+    assert!(wrong(&["--join"]).starts_with("--join needs --cluster"));
+    assert!(wrong(&["--peer-addr=127.0.0.1:0"]).starts_with("--peer-addr needs --cluster"));
     assert!(wrong(&["--cluster=1=a"]).contains("write ID=HOST:PORT"));
     let ticks = [list, "--store-id=1", "--raft-heartbeat-ticks=10"];
     assert!(wrong(&ticks).contains("must be less"), "{}", wrong(&ticks));

@@ -22,7 +22,8 @@ mod writers;
 
 use client::AdminRequest;
 use cluster::Cluster;
-use members::{add, admin, region_of};
+use members::{add, admin, refusal, region_of};
+use program::command;
 use writers::{check, writers};
 
 /// Requests wait so long for a leader; and logs are cut off after a few entries.
@@ -81,6 +82,23 @@ fn a_store_that_lost_its_disk_does_not_come_back_under_its_number() {
 }
 
 #[test]
+fn a_store_that_lost_its_log_and_not_its_name_does_not_start() {
+    let mut cluster = Cluster::start(3, &["--request-timeout=300ms"]);
+    let mut client = cluster.client(1);
+    while client.run("SET key 1") != "OK" {}
+    (1..=3).for_each(|id| cluster.wait_ready(id));
+    cluster.kill(2);
+    for folder in ["wal", "engine"] {
+        std::fs::remove_dir_all(cluster.path(2).join(folder)).unwrap();
+    }
+    let members = "--cluster=1=127.0.0.1:1,2=127.0.0.1:0,3=127.0.0.1:1";
+    let output = command(&cluster.path(2), &[members, "--store-id=2"]).output().unwrap();
+    let log = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{log}");
+    assert!(log.contains("it has forgotten what it promised"), "{log}");
+}
+
+#[test]
 fn a_store_that_is_removed_gives_its_data_up_and_can_come_back() {
     let cluster = Cluster::start(3, &["--request-timeout=1s", "--raft-election-ticks=40"]);
     let mut client = cluster.client(1);
@@ -103,6 +121,37 @@ fn a_store_that_is_removed_gives_its_data_up_and_can_come_back() {
     let (_, status) =
         http::get(cluster.stores[&leaves].field("status").parse().unwrap(), "/status");
     assert!(status.contains("\"failure\":null"), "{status}");
+}
+
+/// Of three stores one is down. Were another one taken away, the third would need the one that is
+/// down for a majority.
+#[test]
+fn nobody_is_removed_without_whom_there_is_no_majority() {
+    let mut cluster = Cluster::start(3, &["--request-timeout=60s", "--raft-election-ticks=40"]);
+    (1..=3).for_each(|id| cluster.wait_ready(id));
+    let leader = cluster.leader(&[1]);
+    let (up, down) = (leader % 3 + 1, (leader + 1) % 3 + 1);
+    cluster.kill(down);
+    let is_connected = |rows: serde_json::Value| {
+        let mut rows = rows.as_array().unwrap().clone().into_iter();
+        rows.any(|row| row["id"] == down && row["connected"] == true)
+    };
+    let natives = |cluster: &Cluster| {
+        let (_, text) =
+            http::get(cluster.stores[&leader].field("status").parse().unwrap(), "/status");
+        let status: serde_json::Value = serde_json::from_str(&text).unwrap();
+        status["cluster"]["stores"].clone()
+    };
+    while is_connected(natives(&cluster)) {}
+    let remove = |store| AdminRequest::RemovePeer { region: 1, store };
+    let refused = refusal(&cluster, leader, &remove(up));
+    assert!(refused.contains("would have no majority"), "{refused}");
+    assert!(refused.contains(&format!("not connected: {down};")), "{refused}");
+    assert_eq!(cluster.client(up).run("SET key 1"), "OK");
+    // The one that is down may go, and then another one: one store is a majority of one.
+    assert_eq!(refusal(&cluster, leader, &remove(down)), "");
+    assert_eq!(refusal(&cluster, leader, &remove(up)), "");
+    assert_eq!(cluster.client(leader).run("GET key"), "\"1\"");
 }
 
 #[test]

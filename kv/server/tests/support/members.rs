@@ -30,6 +30,17 @@ pub(crate) fn admin(cluster: &Cluster, request: &AdminRequest) -> Value {
     })
 }
 
+/// Asks one store once, and gives why it refuses; empty if it does not.
+#[allow(dead_code, reason = "not every suite needs every helper")]
+pub(crate) fn refusal(cluster: &Cluster, store: u64, request: &AdminRequest) -> String {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let native = cluster.stores[&store].field("native").to_owned();
+        let client = Client::connect(native, Options::default()).await.unwrap();
+        client.admin(request.clone()).await.err().map_or(String::new(), |error| error.to_string())
+    })
+}
+
 /// Has a store become a voter.
 #[allow(dead_code, reason = "not every suite needs every helper")]
 pub(crate) fn add(cluster: &Cluster, store: u64) {

@@ -4,6 +4,7 @@
 //! majority while it has nothing yet. Whoever asks repeats the request until it votes, so that no
 //! state is kept here.
 
+use mutant::mutant;
 use proto::peer::{Peer, Region, RegionError, RegionId, StoreId};
 use raft::NodeId;
 use raftstore::PeerChange;
@@ -73,7 +74,10 @@ impl RaftThread {
                 Some(_) if from == store.id() => refused(format!(
                     "store {from} leads region {id}: transfer its leadership first"
                 )),
-                Some(peer) => Ok(Plan::Propose(peer, true)),
+                Some(peer) => {
+                    self.check_majority_without(region, peer)?;
+                    Ok(Plan::Propose(peer, true))
+                }
             },
             MemberChange::Add { store: to, learner } => match region.peer_on(to) {
                 None if to == StoreId(0) || !self.parts.peers.connected().contains(&to.0) => {
@@ -92,6 +96,27 @@ impl RaftThread {
                 Some(peer) => Ok(Plan::Propose(Peer { learner: false, ..peer }, false)),
             },
         }
+    }
+
+    /// Refuses to take a voter away if those that stay and are connected are no majority of those that
+    /// stay: the region would stand still, and nobody could undo it.
+    fn check_majority_without(&self, region: &Region, leaves: Peer) -> Result<(), StoreError> {
+        let connected = self.parts.peers.connected();
+        let is_up =
+            |store: StoreId| store == self.parts.node.store.id() || connected.contains(&store.0);
+        let stay = region.peers.iter().filter(|it| !it.learner && it.id != leaves.id);
+        let (up, away): (Vec<&Peer>, Vec<&Peer>) = stay.partition(|it| is_up(it.store));
+        if leaves.learner || up.len() > away.len() || mutant!("members-leave-unchecked") {
+            return Ok(());
+        }
+        let names: Vec<String> = away.iter().map(|it| it.store.to_string()).collect();
+        Err(StoreError::Refused(format!(
+            "without store {} region {} would have no majority, since of the others these are not \
+             connected: {}; start them, or remove them first",
+            leaves.store,
+            region.id,
+            names.join(", ")
+        )))
     }
 
     /// How many entries a peer lacks, as far as this leader knows.
