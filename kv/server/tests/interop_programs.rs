@@ -18,7 +18,7 @@ mod proxy;
 mod resp;
 
 use std::collections::BTreeSet;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -163,6 +163,27 @@ fn redis_py_and_node_redis_run_on_any_store_of_a_cluster() {
         let said = run(Command::new("node").arg(script("node_redis.mjs")).arg(&address), b"");
         assert!(said.contains("checks passed"), "{said}");
     }
+}
+
+#[test]
+fn redis_py_goes_on_while_the_leader_dies() {
+    let mut cluster = Cluster::start(3, &["--request-timeout=60s", "--raft-election-ticks=20"]);
+    let [leader, _] = leader_and_follower(&cluster);
+    let leader = (1..=3).find(|id| cluster.stores[id].resp() == leader).unwrap();
+    let others = (1..=3).filter(|id| *id != leader).map(|id| cluster.stores[&id].resp());
+    let mut python = Command::new("python3")
+        .arg(script("redis_py_failover.py"))
+        .args(others.map(|it| it.to_string()))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut said = BufReader::new(python.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(said.next().as_deref(), Some("going"));
+    cluster.kill(leader);
+    python.stdin.take().unwrap().write_all(b"dead\n").unwrap();
+    let last = said.last().unwrap_or_default();
+    assert!(python.wait().unwrap().success() && last.contains("checks passed"), "{last}");
 }
 
 #[test]
