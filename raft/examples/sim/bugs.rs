@@ -439,6 +439,12 @@ const FURTHER: &[Bug] = &[
                 "known_bugs",
                 "damage::a_committed_entry_between_terms_is_fetched_again",
             ),
+            ("forgotten_ignored", "known_bugs", "damage::a_follower_learns_that_it_has_forgotten"),
+            (
+                "committed_contradiction_ignored",
+                "known_bugs",
+                "damage::an_append_that_contradicts_what_is_committed_is_noticed",
+            ),
             (
                 "lost_entry_asked_at_once",
                 "known_bugs",
