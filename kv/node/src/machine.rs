@@ -156,24 +156,29 @@ pub(crate) fn due(
 
 /// The engine's keys that a chunk touches; of one that touches none, none in the region.
 pub(crate) fn span_of(chunk: &Chunk, region: &Region) -> KeySpan {
-    let mut span: Option<KeySpan> = None;
-    let mut add = |first: Bytes, last: Bound<Bytes>| match &mut span {
-        None => span = Some(KeySpan { first, last }),
-        Some(span) => {
-            span.first = first.min(std::mem::take(&mut span.first));
-            if is_beyond(&last, &span.last) {
-                span.last = last;
-            }
-        }
-    };
+    // The engine's keys sort as the users' do, so only those at the ends are copied.
+    let mut ends: Option<(&Bytes, &Bytes)> = None;
     for command in &chunk.commands {
         for_keys(command, &mut |key| {
-            let key = encode_key(key);
-            add(key.clone(), Bound::Included(key));
+            ends = Some(ends.map_or((key, key), |(first, last)| (first.min(key), last.max(key))));
         });
+    }
+    let mut span = ends.map(|(first, last)| {
+        let key = encode_key(first);
+        let last = if first == last { key.clone() } else { encode_key(last) };
+        KeySpan { first: key, last: Bound::Included(last) }
+    });
+    for command in &chunk.commands {
         if let Command::Write(Write::DeleteRange { start, end, .. }) = command {
             let range = encode_range(start, end.as_deref());
-            add(range.start, range.end.map_or(Bound::Unbounded, Bound::Excluded));
+            let (first, last) = (range.start, range.end.map_or(Bound::Unbounded, Bound::Excluded));
+            span = Some(match span.take() {
+                None => KeySpan { first, last },
+                Some(span) => KeySpan {
+                    first: first.min(span.first),
+                    last: if is_beyond(&last, &span.last) { last } else { span.last },
+                },
+            });
         }
     }
     span.unwrap_or_else(|| KeySpan::none_in(region))
@@ -191,7 +196,7 @@ fn is_beyond(one: &Bound<Bytes>, other: &Bound<Bytes>) -> bool {
 }
 
 /// Calls `f` with each key that a command names.
-pub(crate) fn for_keys(command: &Command, f: &mut impl FnMut(&Bytes)) {
+pub(crate) fn for_keys<'a>(command: &'a Command, f: &mut impl FnMut(&'a Bytes)) {
     match command {
         Command::Read(Read::Get { key, .. } | Read::Ttl { key, .. })
         | Command::Write(
