@@ -168,7 +168,7 @@ const GROUPS: u64 = 3;
 
 /// Draws the faults of a run of `stores` stores: first which kinds there are, then when they strike.
 #[must_use]
-pub fn draw(rng: &mut SmallRng, stores: u64, duration: Micros) -> Vec<Planned> {
+pub fn draw(rng: &mut SmallRng, stores: u64, duration: Micros, has_members: bool) -> Vec<Planned> {
     // Each kind is on in about half of the runs: some bugs need a kind to be absent.
     let kinds: Vec<u32> = (0..KINDS).filter(|_| rng.random_bool(0.4)).collect();
     let fragile = fragile(rng, stores);
@@ -190,7 +190,7 @@ pub fn draw(rng: &mut SmallRng, stores: u64, duration: Micros) -> Vec<Planned> {
                 }
                 _ => lasts,
             };
-            if matches!(fault, Fault::Member { .. }) && rng.random_bool(0.3) {
+            if has_members && matches!(fault, Fault::Member { .. }) && rng.random_bool(0.3) {
                 faults.extend(overtaken(rng, at, fault));
             }
             faults.push(Planned { at, lasts, fault });

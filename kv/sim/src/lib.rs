@@ -17,6 +17,7 @@ pub mod process;
 pub mod scenario;
 
 pub mod client;
+pub mod corpus;
 pub mod invariants;
 pub mod marks;
 pub mod outcome;

@@ -52,6 +52,11 @@ pub trait Process: Sized {
     /// Draws what differs from run to run.
     fn features(rng: &mut SmallRng) -> Features;
 
+    /// Whether the members of its groups can be changed.
+    fn has_members() -> bool {
+        false
+    }
+
     /// Takes out of a scenario what the program does not claim to bear.
     fn adapt(_scenario: &mut Scenario) {}
 

@@ -124,7 +124,7 @@ impl Scenario {
             damage: [0, 20, 200][rng.random_range(0..3)],
             work: [(100, slow_disk), (50, slow_apply), (100, MILLI)],
             features: P::features(rng),
-            faults: fault::draw(rng, stores, duration),
+            faults: fault::draw(rng, stores, duration, P::has_members()),
             minority_stays_away: rng.random_bool(0.3),
             ..Scenario::calm(seed, stores)
         };

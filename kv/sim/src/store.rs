@@ -266,6 +266,10 @@ impl Process for Store {
         settings::draw(rng)
     }
 
+    fn has_members() -> bool {
+        true
+    }
+
     fn adapt(scenario: &mut Scenario) {
         settings::adapt(scenario);
     }

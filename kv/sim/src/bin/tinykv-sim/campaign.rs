@@ -1,11 +1,14 @@
 //! Many seeds, or one again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use tinykv_sim::corpus::{self, Candidate};
 use tinykv_sim::marks;
 use tinykv_sim::outcome::{Failure, Report, Stats};
 use tinykv_sim::run;
@@ -23,6 +26,8 @@ struct Found {
     stats: Stats,
     /// How many runs left each mark, and the first that did.
     marks: BTreeMap<&'static str, (u64, u64)>,
+    /// What each seed left and cost, if a corpus is to be chosen.
+    candidates: BTreeMap<u64, Candidate>,
     /// Seeds that ended beyond repair.
     beyond_repair: Vec<u64>,
     /// The failure of the lowest seed.
@@ -30,7 +35,11 @@ struct Found {
 }
 
 impl Found {
-    fn count(&mut self, seed: u64, report: &Report) {
+    fn count(&mut self, arguments: &Arguments, seed: u64, report: &Report) {
+        if arguments.corpus.is_some() {
+            let candidate = Candidate { steps: report.stats.steps, marks: report.marks.clone() };
+            self.candidates.insert(seed, candidate);
+        }
         for mark in &report.marks {
             let (runs, first) = self.marks.entry(mark).or_insert((0, seed));
             *runs += 1;
@@ -55,20 +64,23 @@ pub(crate) fn run_with(mutant: Option<&'static str>, scenario: &Scenario, keeps:
 /// Searches seeds until one fails.
 pub(crate) fn search(arguments: &Arguments) -> ExitCode {
     let started = Instant::now();
-    let next = AtomicU64::new(arguments.first);
-    let end = arguments.first + arguments.seeds;
+    let next = AtomicUsize::new(0);
+    let seeds = match seeds_of(arguments) {
+        Ok(seeds) => seeds,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let stop = AtomicBool::new(false);
     let found = Mutex::new(Found::default());
     let work = || {
         while !stop.load(Ordering::Relaxed) {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= end {
-                return;
-            }
+            let Some(&seed) = seeds.get(next.fetch_add(1, Ordering::Relaxed)) else { return };
             let report = one(arguments, seed);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             found.stats.add(&report.stats);
-            found.count(seed, &report);
+            found.count(arguments, seed, &report);
             if let Some(failure) = report.failure {
                 stop.store(true, Ordering::Relaxed);
                 if found.failed.as_ref().is_none_or(|(first, _)| seed < *first) {
@@ -85,13 +97,39 @@ pub(crate) fn search(arguments: &Arguments) -> ExitCode {
         let scenario = Scenario::draw::<Store>(seed);
         return fails(arguments, &scenario, &failure);
     }
-    tell(arguments.seeds, &found.stats, started.elapsed().as_secs_f64());
+    tell(seeds.len() as u64, &found.stats, started.elapsed().as_secs_f64());
     if !found.beyond_repair.is_empty() {
         println!("beyond repair: seeds {:?}", found.beyond_repair);
     }
+    let missing = tell_marks(arguments, &found.marks);
+    let written = arguments.corpus.as_ref().map(|path| write_corpus(path, &found.candidates));
+    if let Some(Err(error)) = &written {
+        eprintln!("the corpus cannot be written: {error}");
+    }
+    let wants_all = arguments.marks || arguments.corpus.is_some();
+    match wants_all && missing > 0 || matches!(written, Some(Err(_))) {
+        true => ExitCode::FAILURE,
+        false => ExitCode::SUCCESS,
+    }
+}
+
+/// The seeds that are asked for; where a corpus is chosen, those that it had before, too.
+fn seeds_of(arguments: &Arguments) -> Result<Vec<u64>, String> {
+    let mut seeds: BTreeSet<u64> =
+        (arguments.first..arguments.first.saturating_add(arguments.seeds)).collect();
+    if let Some(path) = arguments.corpus.as_ref().filter(|path| Path::new(path).exists()) {
+        let text = std::fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        seeds.extend(corpus::parse(&text)?.iter().map(|kept| kept.seed));
+    }
+    Ok(seeds.into_iter().collect())
+}
+
+/// Tells which marks no seed left, and with `--marks` how many left the others. Says how many none
+/// left.
+fn tell_marks(arguments: &Arguments, left: &BTreeMap<&'static str, (u64, u64)>) -> usize {
     let mut missing = 0;
     for mark in marks::WORLD.iter().chain(marks::PRODUCT) {
-        match found.marks.get(mark) {
+        match left.get(mark) {
             None => {
                 missing += 1;
                 println!("never: {mark}");
@@ -102,10 +140,18 @@ pub(crate) fn search(arguments: &Arguments) -> ExitCode {
             Some(_) => {}
         }
     }
-    match arguments.marks && missing > 0 {
-        true => ExitCode::FAILURE,
-        false => ExitCode::SUCCESS,
-    }
+    missing
+}
+
+/// Chooses a corpus, and writes it.
+fn write_corpus(path: &str, candidates: &BTreeMap<u64, Candidate>) -> io::Result<()> {
+    let corpus = corpus::choose(candidates);
+    let head = "# Seeds that together leave every mark, each with those that it is there for.\n\
+                # A test runs them. When it fails after a change, choose them anew:\n\
+                # make sim-corpus\n";
+    std::fs::write(path, format!("{head}{}", corpus::format(&corpus)))?;
+    println!("{path}: {} seeds", corpus.len());
+    Ok(())
 }
 
 /// One seed; now and then twice, since a run that does not repeat itself is worth nothing.

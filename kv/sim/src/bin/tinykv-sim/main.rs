@@ -4,6 +4,7 @@
 //! tinykv-sim --seeds 10000              a campaign: seeds 0 to 9999
 //! tinykv-sim --seed 42                  one seed again
 //! tinykv-sim --scenario FILE            a scenario from a failure bundle again
+//! tinykv-sim --choose-corpus FILE       few of many seeds that leave all marks
 //! tinykv-sim check HISTORY              judges a history in JSON lines
 //! ```
 //!
@@ -36,14 +37,18 @@ struct Arguments {
     out: String,
     /// Demand that all marks were left.
     marks: bool,
+    /// Where a corpus is to be written that is chosen of the seeds.
+    corpus: Option<String>,
 }
 
 const USAGE: &str = "usage: tinykv-sim [--seeds N] [--first SEED] [--jobs N] [--marks]
        tinykv-sim --seed SEED | --scenario FILE
        tinykv-sim check HISTORY
+       tinykv-sim --choose-corpus FILE [--seeds N]
 options: --out FOLDER   where failure bundles go (target/sim)
          --mutant NAME  with the feature `mutants`: switch a known bug on
-         --mutants      with the feature `mutants`: find each known bug, and count the seeds";
+         --mutants      with the feature `mutants`: find each known bug, and count the seeds; with
+                        `--mutant raftstore` those of one crate";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -83,10 +88,12 @@ fn parse(mut words: impl Iterator<Item = String>) -> Option<Arguments> {
         jobs: std::thread::available_parallelism().map_or(1, usize::from),
         out: "target/sim".to_owned(),
         marks: false,
+        corpus: None,
     };
     while let Some(word) = words.next() {
         match word.as_str() {
             "--marks" => arguments.marks = true,
+            "--choose-corpus" => arguments.corpus = Some(words.next()?),
             "--mutants" => arguments.mutants = true,
             "--seeds" => arguments.seeds = words.next()?.parse().ok()?,
             "--first" => arguments.first = words.next()?.parse().ok()?,

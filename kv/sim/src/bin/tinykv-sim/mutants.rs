@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use tinykv_sim::outcome::Failure;
 use tinykv_sim::scenario::Scenario;
@@ -17,32 +18,42 @@ const LISTS: [(&str, &str); 2] = [
     ("raft", include_str!("../../../../../raft/mutants.toml")),
 ];
 
-/// Searches for each bug until a seed fails, in at most as many seeds as were asked for.
+/// Searches for each bug until a seed fails, in at most as many seeds as were asked for, and prints
+/// the table that the book has.
 pub(crate) fn find_all(arguments: &Arguments) -> ExitCode {
     let mut all = Vec::new();
     for (crate_name, list) in LISTS {
         all.extend(bugs(list).into_iter().map(|(name, what)| (crate_name, &*name.leak(), what)));
     }
-    all.retain(|(_, name, _)| arguments.mutant.is_none_or(|only| only == *name));
-    let (next, missed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let wanted = |crate_name: &str, name: &str| {
+        arguments.mutant.is_none_or(|only| only == name || only == crate_name)
+    };
+    all.retain(|(crate_name, name, _)| wanted(crate_name, name));
+    let next = AtomicUsize::new(0);
+    let rows = Mutex::new(BTreeMap::new());
     let work = || {
-        while let Some((crate_name, name, what)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            match find(arguments, name) {
-                Some((seeds, failure)) => {
-                    println!("{crate_name} {name}: {seeds} seeds ({})", failure.kind());
-                }
-                None => {
-                    missed.fetch_add(1, Ordering::Relaxed);
-                    println!("{crate_name} {name}: not in {} seeds: {what}", arguments.seeds);
-                }
-            }
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some((crate_name, name, what)) = all.get(at) else { return };
+            let found = find(arguments, name);
+            let seeds = match &found {
+                Some((seeds, failure)) => format!("{seeds} | {}", failure.kind()),
+                None => format!("not in {} |", arguments.seeds),
+            };
+            eprintln!("{crate_name} {name}: {seeds}");
+            let row = format!("| `{name}` | {} | {seeds} |", what.trim_matches('"'));
+            let mut rows = rows.lock().unwrap_or_else(PoisonError::into_inner);
+            rows.insert(at, (found.is_some(), row));
         }
     };
     std::thread::scope(|scope| {
         (0..arguments.jobs).for_each(|_| drop(scope.spawn(work)));
     });
-    let missed = missed.into_inner();
-    println!("{} found, {missed} not found", all.len() - missed);
+    let rows = rows.into_inner().unwrap_or_else(PoisonError::into_inner);
+    println!("| bug | what it does | seeds | seen as |\n|---|---|---|---|");
+    rows.values().for_each(|(_, row)| println!("{row}"));
+    let missed = rows.values().filter(|(found, _)| !found).count();
+    println!("{} found, {missed} not found", rows.len() - missed);
     if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
