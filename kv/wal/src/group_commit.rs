@@ -269,8 +269,8 @@ impl Shared {
         }
     }
 
-    /// Puts batches back for which the disk has no room. Once the log is being closed, they and all
-    /// that waits behind them are refused.
+    /// Puts batches back for which the disk has no room, and refuses the threads that wait. Once the
+    /// log is being closed, all are refused.
     fn keep(&self, kept: Vec<Request>, mut told: Vec<Told>) -> Vec<Told> {
         self.is_full.store(!kept.is_empty(), Ordering::Release);
         if kept.is_empty() {
@@ -284,7 +284,10 @@ impl Shared {
         }
         // What comes behind would only be refused for the gap that these leave.
         let refused = if queue.stop { queue.waiting.len() } else { refused };
-        for request in queue.take(refused) {
+        let mut refused = queue.take(refused);
+        // More than one group may wait: a thread behind the first one must not wait for room.
+        refused.extend(queue.take_waiters());
+        for request in refused {
             told.push((request.notify, Err(Error::DiskFull)));
         }
         told

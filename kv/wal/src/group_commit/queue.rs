@@ -59,6 +59,16 @@ impl Queue {
         self.take(count)
     }
 
+    /// Takes the requests of threads that wait, and leaves what was handed in.
+    pub(super) fn take_waiters(&mut self) -> Vec<Request> {
+        let all: Vec<Request> = self.waiting.drain(..).collect();
+        let is_waiter = |request: &Request| matches!(request.notify, Notify::Waiter(_));
+        let (waiters, calls): (Vec<_>, Vec<_>) = all.into_iter().partition(is_waiter);
+        self.waiting.extend(calls);
+        self.bytes -= waiters.iter().map(|request| request.bytes).sum::<u64>();
+        waiters
+    }
+
     /// Takes the first so many requests.
     pub(super) fn take(&mut self, count: usize) -> Vec<Request> {
         let taken: Vec<Request> = self.waiting.drain(..count).collect();
