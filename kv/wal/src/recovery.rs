@@ -124,9 +124,10 @@ fn scan_all(dir: &Dir, options: &Options, ids: &[SegmentId]) -> Result<Vec<Scan>
         let work = || {
             let mut done = Vec::new();
             loop {
-                let at = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                let Some(id) = ids.get(at) else { return done };
-                done.push((at, one(id)));
+                // The last ones first: they have no footer, and take the longest.
+                let taken = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                let Some(at) = ids.len().checked_sub(taken + 1) else { return done };
+                done.push((at, one(&ids[at])));
             }
         };
         let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();

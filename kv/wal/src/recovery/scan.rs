@@ -55,18 +55,22 @@ struct PageReader<'a> {
     len: u64,
     piece: Vec<u8>,
     piece_start: u64,
+    /// How much is read at once.
+    piece_bytes: u64,
     unreadable: Vec<Range<u64>>,
 }
 
+/// What is read at once where each page may hold a block, and where the next block is known and
+/// the payload before it is passed over.
 const PIECE: u64 = 1 << 20;
+const SMALL_PIECE: u64 = PAGE;
 
 impl PageReader<'_> {
     /// The bytes of a range inside the file.
     fn read(&mut self, range: Range<u64>) -> io::Result<&[u8]> {
         let piece_end = self.piece_start + self.piece.len() as u64;
         if range.start < self.piece_start || range.end > piece_end {
-            let end = (range.start + PIECE).max(range.end).min(self.len);
-            self.piece.clear();
+            let end = (range.start + self.piece_bytes).max(range.end).min(self.len);
             self.piece.resize((end - range.start) as usize, 0);
             self.piece_start = range.start;
             read_pages(self.file, range.start, &mut self.piece, &mut self.unreadable)?;
@@ -130,8 +134,14 @@ fn scan_file(
     verify: bool,
 ) -> io::Result<Scan> {
     let file = segment.file.clone();
-    let mut pages =
-        PageReader { file: &*file, len: file_len, piece: Vec::new(), piece_start: 0, unreadable };
+    let mut pages = PageReader {
+        file: &*file,
+        len: file_len,
+        piece: Vec::new(),
+        piece_start: 0,
+        piece_bytes: PIECE,
+        unreadable,
+    };
     let (trailer, footer) = read_footer(&segment, file_len, &mut pages.unreadable)?;
     header = header.or(trailer.map(|trailer| trailer.header));
     let mut sealed = false;
@@ -218,9 +228,14 @@ fn walk(pages: &mut PageReader<'_>, uid: u64, align: u64) -> io::Result<Vec<Foun
                 let index = pages.read(index_at..index_at + u64::from(header.index_len))?;
                 let items = header.items(index).map(Arc::new);
                 at = header.end();
+                let is_long = u64::from(header.payload_len) >= 2 * SMALL_PIECE;
+                pages.piece_bytes = if is_long { SMALL_PIECE } else { PIECE };
                 blocks.push(Found { header, items, bad: None });
             }
-            None => at += align,
+            None => {
+                at += align;
+                pages.piece_bytes = PIECE;
+            }
         }
     }
     Ok(blocks)
