@@ -16,11 +16,10 @@ mod proxy;
 #[path = "support/resp.rs"]
 mod resp;
 
-use std::path::Path;
 use std::process::Command;
 
 use cluster::Cluster;
-use program::Program;
+use program::{Program, complaint};
 use resp::Resp;
 
 /// Has all writes of a program to files fail.
@@ -77,15 +76,10 @@ fn a_damaged_folder_is_told_with_what_to_do() {
     let flags = ["--cluster=1=127.0.0.1:0", "--store-id=1", "--engine=bitcask"];
     drop(Program::start(&alone, &flags[2..]));
     drop(Program::start(&member, &flags));
-    let start = |path: &Path, flags: &[&str]| {
-        let output = program::command(path, flags).output().unwrap();
-        assert_eq!(output.status.code(), Some(1));
-        String::from_utf8_lossy(&output.stderr).into_owned()
-    };
     std::fs::write(alone.join("MANIFEST"), "damaged").unwrap();
-    let log = start(&alone, &flags[2..]);
+    let log = complaint(&alone, &flags[2..]);
     assert!(log.contains("MANIFEST: damaged") && log.contains("tinykv salvage --path"), "{log}");
     std::fs::write(member.join("engine/MANIFEST"), "damaged").unwrap();
-    let log = start(&member, &flags);
+    let log = complaint(&member, &flags);
     assert!(log.contains("MANIFEST: damaged") && log.contains("tinykv admin remove-peer"), "{log}");
 }

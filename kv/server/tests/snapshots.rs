@@ -23,7 +23,7 @@ mod writers;
 use client::AdminRequest;
 use cluster::Cluster;
 use members::{add, admin, refusal, region_of};
-use program::command;
+use program::complaint;
 use writers::{check, writers};
 
 /// Requests wait so long for a leader; and logs are cut off after a few entries.
@@ -92,9 +92,7 @@ fn a_store_that_lost_its_log_and_not_its_name_does_not_start() {
         std::fs::remove_dir_all(cluster.path(2).join(folder)).unwrap();
     }
     let members = "--cluster=1=127.0.0.1:1,2=127.0.0.1:0,3=127.0.0.1:1";
-    let output = command(&cluster.path(2), &[members, "--store-id=2"]).output().unwrap();
-    let log = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{log}");
+    let log = complaint(&cluster.path(2), &[members, "--store-id=2"]);
     assert!(log.contains("it has forgotten what it promised"), "{log}");
 }
 

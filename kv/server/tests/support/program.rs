@@ -2,6 +2,7 @@
 
 mod process;
 
+use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
@@ -30,6 +31,19 @@ pub(crate) fn command(path: &Path, flags: &[&str]) -> Command {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
+}
+
+/// Starts it where it shall not start, and gives the line by which it says why; or that it is ready.
+#[allow(dead_code, reason = "not every suite needs every helper")]
+pub(crate) fn complaint(path: &Path, flags: &[&str]) -> String {
+    let mut child = command(path, flags).spawn().unwrap();
+    let log = BufReader::new(child.stderr.take().unwrap());
+    let says =
+        |line: &String| line.starts_with("tinykv-server: ") || line.contains("ready native=");
+    let line = log.lines().map_while(Result::ok).find(says);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    line.unwrap()
 }
 
 /// Whether the engine under test counts its keys; RocksDB knows them only about.
