@@ -72,7 +72,7 @@ struct Global {
     /// How long one request may take, like 500ms or 5s
     #[arg(
         long,
-        default_value = "5s",
+        default_value = "10s",
         value_name = "TIME",
         value_parser = duration,
         global = true,

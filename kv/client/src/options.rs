@@ -32,12 +32,13 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One connection, 1024 requests in flight, 5 s a request.
+    /// One connection, 1024 requests in flight, 10 s a request: twice as long as a server waits for a leader, whose answer tells
+    /// whether anything was done.
     fn default() -> Options {
         Options {
             connections: 1,
             in_flight_max: 1024,
-            timeout: Duration::from_secs(5),
+            timeout: Duration::from_secs(10),
             connect_timeout: Duration::from_secs(2),
             attempt_timeout: Duration::from_secs(1),
             retries: 10,

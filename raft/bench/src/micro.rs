@@ -42,6 +42,33 @@ pub(crate) fn print() {
             black_box(rival.raft.mut_prs().maximal_committed_index());
         })
     });
+    let encoded = print_codec();
+    println!();
+    println!("{:40} {:>10} {:>10}", "bytes", "ours", "raft-rs");
+    let row = |name: &str, ours: u64, rival: u64| println!("{name:40} {ours:10} {rival:10}");
+    row(
+        "heap of an idle follower, 3 voters",
+        heap_of(|| ours::node::<Neutral>(1, 3)),
+        heap_of(|| rival::node::<true>(1, 3)),
+    );
+    row(
+        "heap of an idle leader, 3 voters",
+        heap_of(|| ours_leader(3)),
+        heap_of(|| rival::leader(3)),
+    );
+    row("64 entries of 256 B, encoded", encoded.0, encoded.1);
+    let size = |bytes: usize| bytes as u64;
+    row("size_of Message", size(size_of::<Message>()), size(size_of::<raft::eraftpb::Message>()));
+    row("size_of Entry", size(size_of::<Entry>()), size(size_of::<raft::eraftpb::Entry>()));
+    row(
+        "size_of the node itself",
+        size(size_of::<Node<Neutral>>()),
+        size(size_of::<raft::RawNode<rival::Neutral>>()),
+    );
+}
+
+/// Prints how long it takes to write and read a message, and returns its bytes.
+fn print_codec() -> (u64, u64) {
     let (message, theirs) = (message_of_64(), rival_message_of_64());
     let (mut bytes, mut their_bytes) = (encode(&message), Vec::new());
     theirs.write_to_vec(&mut their_bytes).expect("it fits");
@@ -68,28 +95,7 @@ pub(crate) fn print() {
         || per(200, || drop(black_box(decode(&bytes)))),
         || per(200, || drop(black_box(raft::eraftpb::Message::parse_from_bytes(&their_bytes)))),
     );
-    println!();
-    println!("{:40} {:>10} {:>10}", "bytes", "ours", "raft-rs");
-    let row = |name: &str, ours: u64, rival: u64| println!("{name:40} {ours:10} {rival:10}");
-    row(
-        "heap of an idle follower, 3 voters",
-        heap_of(|| ours::node::<Neutral>(1, 3)),
-        heap_of(|| rival::node::<true>(1, 3)),
-    );
-    row(
-        "heap of an idle leader, 3 voters",
-        heap_of(|| ours_leader(3)),
-        heap_of(|| rival::leader(3)),
-    );
-    row("64 entries of 256 B, encoded", bytes.len() as u64, their_bytes.len() as u64);
-    let size = |bytes: usize| bytes as u64;
-    row("size_of Message", size(size_of::<Message>()), size(size_of::<raft::eraftpb::Message>()));
-    row("size_of Entry", size(size_of::<Entry>()), size(size_of::<raft::eraftpb::Entry>()));
-    row(
-        "size_of the node itself",
-        size(size_of::<Node<Neutral>>()),
-        size(size_of::<raft::RawNode<rival::Neutral>>()),
-    );
+    (bytes.len() as u64, their_bytes.len() as u64)
 }
 
 /// Prints the medians of runs in turns.
