@@ -13,10 +13,13 @@
 //! - entries at or below `committed` are never replaced;
 //! - while `snapshot` is set, the log is empty after it and nothing is handed out as committed.
 
+mod damage;
 mod tail;
 
 use std::collections::VecDeque;
 
+pub(crate) use self::damage::Fetched;
+use self::damage::Held;
 use self::tail::Tail;
 use crate::entry::{ENTRY_OVERHEAD_BYTES, Entries, Entry, Payload, prefix_within};
 use crate::error::{ConfigError, StepError, StorageError};
@@ -52,6 +55,8 @@ pub(crate) struct RaftLog<S> {
     repaired: Vec<Entry>,
     /// The places of fresh copies that are not durable yet; storage cannot read them back before.
     repairing: Vec<Index>,
+    /// What the leader has at damaged places, while it is not known to be the same.
+    held: Held,
     /// The last run that had to be gathered from several batches, for the next follower.
     gathered: Entries,
     gathered_limit: u64,
@@ -136,6 +141,7 @@ impl<S: Storage> RaftLog<S> {
             faulty,
             repaired: Vec::new(),
             repairing: Vec::new(),
+            held: Held::default(),
             gathered: Entries::default(),
             gathered_limit: 0,
             storage,
@@ -271,9 +277,6 @@ impl<S: Storage> RaftLog<S> {
     /// dropped, a delayed message would delete entries that are acknowledged since.
     pub(crate) fn merge(&mut self, prev: EntryId, entries: &Entries) -> Result<Index, StepError> {
         let matched = prev.index.plus(entries.len() as u64);
-        if !self.faulty.is_empty() {
-            self.repair(entries);
-        }
         let all_new = prev.index == self.last.index || crate::mutant!("truncate_always");
         let conflict = match all_new {
             true => entries.first(),
@@ -306,53 +309,6 @@ impl<S: Storage> RaftLog<S> {
         }
         self.last = entries.last_id();
         self.tail.push_batch(entries);
-    }
-
-    /// Takes fresh copies of damaged entries. The leader's entry at a damaged place may be the same
-    /// entry, which is repaired, so that what stands after it stays: what is committed always is. Or it
-    /// may be another one, or one that is not known to be the same: then [`RaftLog::merge`] replaces it
-    /// as a conflict.
-    pub(crate) fn repair(&mut self, entries: &Entries) {
-        for entry in entries {
-            let Ok(place) = self.faulty.binary_search(&entry.index) else { continue };
-            let is_last = entry.index == self.last.index;
-            let term = |index| self.term(index).ok();
-            let is_copy = match self.storage.term(entry.index) {
-                // No leader lacks what is committed (Leader Completeness, section 5.4).
-                _ if entry.index <= self.committed && !crate::mutant!("faulty_committed_kept") => {
-                    true
-                }
-                // Storage knows the name of what it cannot read.
-                Ok(known) => known == entry.term,
-                // Terms do not go back within a log. So between two entries of one term stands one
-                // of that term, and at the end one of no earlier term than the one before it.
-                Err(_) if is_last => term(entry.index.prev()).is_some_and(|it| it <= entry.term),
-                Err(_) => [entry.index.prev(), entry.index.next()]
-                    .iter()
-                    .all(|neighbour| term(*neighbour) == Some(entry.term)),
-            };
-            if is_copy {
-                crate::mark!("a damaged entry is fetched from the leader");
-                self.faulty.remove(place);
-                self.repairing.push(entry.index);
-                self.repaired.push(entry.clone());
-                if is_last {
-                    self.last.term = entry.term;
-                }
-            }
-        }
-    }
-
-    /// Whether this is the fresh copy of a damaged entry, which is not in storage yet.
-    fn is_fetched(&self, entry: &Entry) -> bool {
-        self.repaired.iter().any(|repaired| repaired.id() == entry.id())
-    }
-
-    /// Records that fresh copies of damaged entries are durable.
-    pub(crate) fn repairs_stored(&mut self, indexes: &[Index]) {
-        if !indexes.is_empty() {
-            self.repairing.retain(|index| !indexes.contains(index));
-        }
     }
 
     /// Takes back what was pushed after `last` and was not handed out.

@@ -7,6 +7,7 @@ use crate::leader::Leader;
 use crate::message::Body;
 use crate::progress::ProgressState;
 use crate::raft::Raft;
+use crate::raft_log::Fetched;
 use crate::role::Role;
 use crate::state::State;
 use crate::storage::Storage;
@@ -268,18 +269,18 @@ impl<S: Storage> Raft<S> {
         entries: Entries,
     ) -> Result<(), StepError> {
         let log = &mut self.state.log;
-        if let Some(faulty) = log.first_faulty()
-            && prev.index >= faulty
-        {
-            let body = damage_report(log.conflict_hint(faulty.prev(), Term(u64::MAX)), prev.index);
-            self.state.send(from, body);
-            return Ok(());
-        }
+        let rejected = prev.index;
+        let (prev, entries) = match log.fetch(self.state.term, prev, entries) {
+            Fetched::Ready(prev, entries) => (prev, entries),
+            Fetched::Asks(intact) => {
+                self.state.send(from, damage_report(intact, rejected));
+                return Ok(());
+            }
+        };
         if prev.index < log.committed() && !crate::mutant!("truncate_always") {
             crate::mark!("an append comes late");
             log.check_committed(prev, &entries)?;
             // What is committed here matches whatever the leader sends.
-            log.repair(&entries);
             let index = acknowledgeable(log.first_faulty(), log.committed());
             self.acknowledge(from, index);
             return Ok(());
@@ -323,7 +324,7 @@ impl<S: Storage> Raft<S> {
         state.send(from, Body::HeartbeatResponse { round });
         if let Some(faulty) = state.log.first_faulty() {
             // An idle leader would otherwise never hear of the damage.
-            let intact = state.log.conflict_hint(faulty.prev(), Term(u64::MAX));
+            let intact = state.log.intact(state.term);
             state.send(from, damage_report(intact, faulty));
         }
     }

@@ -439,6 +439,11 @@ const FURTHER: &[Bug] = &[
                 "known_bugs",
                 "damage::a_committed_entry_between_terms_is_fetched_again",
             ),
+            (
+                "faulty_cuts_what_follows",
+                "known_bugs",
+                "damage::a_damaged_entry_does_not_cut_off_what_follows",
+            ),
             ("forgotten_ignored", "known_bugs", "damage::a_follower_learns_that_it_has_forgotten"),
             (
                 "committed_contradiction_ignored",
