@@ -156,15 +156,21 @@ fn failed(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
+    use std::process::Command;
 
     use super::{Program, Verdict, failed};
 
-    /// A program that the shell stands in for, as its tests are those of a script.
+    /// A program that the shell stands in for, as its tests are those of a script. Another process
+    /// writes it: were it open for writing here, a child of a test that runs beside would have it open
+    /// too until it becomes another program, and who starts it then is told "Text file busy".
     fn program(folder: &Path, script: &str) -> Program {
-        use std::os::unix::fs::PermissionsExt as _;
         let file = folder.join("program");
-        std::fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let written = Command::new("sh")
+            .args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" > \"$1\" && chmod +x \"$1\"", "sh"])
+            .arg(&file)
+            .arg(script)
+            .status();
+        assert!(written.unwrap().success());
         Program { name: "stage_0".into(), file, folder: folder.into() }
     }
 
