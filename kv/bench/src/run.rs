@@ -125,18 +125,22 @@ impl Options {
 impl Job {
     /// What is compared, in words.
     fn question(&self) -> String {
-        let Job { script, level, value_bytes, .. } = self;
-        format!("{script:?} {} {value_bytes} B", level.name())
+        format!("{} {} {} B", self.script_name(), self.level.name(), self.value_bytes)
+    }
+
+    fn script_name(&self) -> String {
+        let value = clap::ValueEnum::to_possible_value(&self.script);
+        value.expect("none is skipped").get_name().to_owned()
     }
 
     fn run(&self, options: &Options, scale: Scale, round: u32) -> Result<Vec<Measurement>> {
         std::fs::create_dir_all(&options.data)
             .with_context(|| format!("cannot make {}", options.data.display()))?;
         let folder = tempfile::tempdir_in(&options.data)?;
-        let script = clap::ValueEnum::to_possible_value(&self.script).expect("none is skipped");
+        let script = self.script_name();
         let output = Command::new(std::env::current_exe()?)
             .arg("worker")
-            .args(["--script", script.get_name()])
+            .args(["--script", &script])
             .args(["--backend", self.backend.name])
             .args(["--level", self.level.name()])
             .args(["--value-bytes", &self.value_bytes.to_string()])
@@ -148,9 +152,8 @@ impl Job {
             .output()?;
         ensure!(
             output.status.success(),
-            "{} failed in {} at {}",
+            "{} failed in {script} at {}",
             self.backend.name,
-            script.get_name(),
             self.level.name()
         );
         Ok(serde_json::from_slice(&output.stdout)?)
