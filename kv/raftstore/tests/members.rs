@@ -146,16 +146,23 @@ fn a_removal_that_a_crash_interrupts_is_finished() {
     }
 }
 
-/// It knows nobody, and not even that it has forgotten somebody.
-#[test]
-fn one_that_was_removed_before_it_knew_anything_learns_it() {
+/// Three members with a key, and a fourth that was added and has nothing.
+fn world_with_an_empty_fourth() -> World {
     let mut world = world(1);
     world.must_put("k1", "v1");
+    // It hears the leader, but its answers are lost, so no snapshot comes to an end.
     for id in 1..=3 {
         world.cut(4, id);
     }
     must_change(&mut world, Peer::voter(4, 4), false);
     world.until("it is made", |world| world.node(4).store.region(REGION).is_some());
+    world
+}
+
+/// It knows nobody, and not even that it has forgotten somebody.
+#[test]
+fn one_that_was_removed_before_it_knew_anything_learns_it() {
+    let mut world = world_with_an_empty_fourth();
     world.crash(4);
     must_change(&mut world, Peer::voter(4, 4), true);
     world.heal();
@@ -196,14 +203,7 @@ fn one_that_was_just_added_does_not_believe_who_is_behind() {
 
 #[test]
 fn one_that_was_removed_before_it_knew_anything_makes_room() {
-    let mut world = world(1);
-    world.must_put("k1", "v1");
-    // It hears the leader, but its answers are lost, so no snapshot comes to an end.
-    for id in 1..=3 {
-        world.cut(4, id);
-    }
-    must_change(&mut world, Peer::voter(4, 4), false);
-    world.until("it is made", |world| world.node(4).store.region(REGION).is_some());
+    let mut world = world_with_an_empty_fourth();
     must_change(&mut world, Peer::voter(4, 4), true);
     world.heal();
     must_change(&mut world, Peer::voter(9, 4), false);
