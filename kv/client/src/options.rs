@@ -32,8 +32,8 @@ pub struct Options {
 }
 
 impl Default for Options {
-    /// One connection, 1024 requests in flight, 10 s a request: twice as long as a server waits for a leader, whose answer tells
-    /// whether anything was done.
+    /// One connection, 1024 requests in flight, 10 s a request: twice as long as a server waits for a
+    /// leader, whose answer tells whether anything was done.
     fn default() -> Options {
         Options {
             connections: 1,

@@ -57,8 +57,7 @@ impl StateMachine for RawMachine {
     }
 
     fn ranges(region: &Region) -> Vec<(Cf, Range)> {
-        let end = (!region.end.is_empty()).then(|| region.end.clone());
-        let keys = Range { start: region.start.clone(), end };
+        let keys = raftstore::range_of(region);
         let mut ranges: Vec<_> = RAW_CFS.iter().map(|cf| (*cf, keys.clone())).collect();
         ranges.push((Cf::Expiry, Range::all()));
         ranges

@@ -61,7 +61,7 @@ pub use applier::{Applied, Applier, Done, Task};
 pub use config::Config;
 pub use entry::LogEntry;
 pub use error::{Error, Result};
-pub use machine::{Executed, StateMachine, Timed};
+pub use machine::{Executed, StateMachine, Timed, range_of};
 pub use open::is_begun;
 pub use ready::{Alarm, Answer, Ready};
 pub use snapshot::{ChunkRead, ChunkTask};

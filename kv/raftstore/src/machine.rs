@@ -1,4 +1,4 @@
-//! The state machine of a region: [`StateMachine`].
+//! The state machine of a region: [`StateMachine`], and the keys that are its: [`range_of`].
 
 use std::fmt::Debug;
 
@@ -23,6 +23,13 @@ pub struct Executed<R> {
     pub batch: Batch,
     /// One for each command, in order. An error means that the command changed nothing.
     pub responses: Vec<Result<R, RegionError>>,
+}
+
+/// The keys of a region as a range of the engine's.
+#[must_use]
+pub fn range_of(region: &Region) -> Range {
+    let end = (!region.end.is_empty()).then(|| region.end.clone());
+    Range { start: region.start.clone(), end }
 }
 
 /// What carries out the commands of regions on an engine. It must be deterministic: the same

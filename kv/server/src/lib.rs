@@ -32,3 +32,7 @@ mod stream;
 mod worker;
 
 pub use server::{Addresses, Running, Server, StartError};
+
+/// How a store of a cluster is replaced, for people who are told to.
+pub const HOW_TO_REPLACE: &str = "To replace a store, remove it from its regions (`tinykv admin \
+     remove-peer`), and start it with an empty folder, a new --store-id and --join";

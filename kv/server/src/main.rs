@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow, bail};
 use log::{Destination, FileOptions, Filter, Format, Options};
 use mutant::mutant;
 use tinykv_server::config::{Config, ConfigError, EngineKind, LogFormat, Request};
-use tinykv_server::{Addresses, Server, StartError};
+use tinykv_server::{Addresses, HOW_TO_REPLACE, Server, StartError};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -104,10 +104,10 @@ fn advice(error: &StartError, is_clustered: bool, path: &Path) -> String {
     let path = path.display();
     match error {
         StartError::Engine(engine::Error::Corrupt { .. }) | StartError::Raft(_) if is_clustered => {
-            "If nothing is wrong with the configuration: the other stores have the data too. Remove \
-             this store from its regions (`tinykv admin remove-peer`), and start it with an empty \
-             folder, a new --store-id and --join"
-                .to_owned()
+            format!(
+                "If nothing is wrong with the configuration: the other stores have the data too. \
+                 {HOW_TO_REPLACE}"
+            )
         }
         StartError::Engine(engine::Error::Corrupt { .. }) => format!(
             "`tinykv check --path {path}` tells all that is damaged, and `tinykv salvage --path \

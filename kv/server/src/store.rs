@@ -32,7 +32,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 pub(crate) use admission::{Admission, Limits, Permit};
-pub(crate) use backlog::Backlog;
+pub(crate) use backlog::{Backlog, NO_ROOM};
 pub(crate) use error::StoreError;
 pub(crate) use mailbox::{
     Admitted, Answer, Back, Destination, Landed, Landing, Mailbox, Outcome, Reach, Reader, Reply,

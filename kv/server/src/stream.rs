@@ -9,6 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::connection::Connection;
 use crate::context::Context;
+use crate::store::NO_ROOM;
 
 /// The least room for input that a read is given, in bytes.
 const READ_BYTES: usize = 16 << 10;
@@ -60,8 +61,7 @@ impl Stream {
                     }
                     if held.is_none() {
                         self.context.metrics.rejected.answers.inc();
-                        let reason = "too many answers wait for clients that do not take them";
-                        return Err(io::Error::other(reason));
+                        return Err(io::Error::other(NO_ROOM));
                     }
                     self.connection.set_stalled(Some(self.context.store.clock.now()));
                     self.socket.writable().await?;

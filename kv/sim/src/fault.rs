@@ -125,8 +125,8 @@ pub enum Fault {
         /// Bytes that still fit.
         room: u64,
     },
-    /// Power fails, and bits of a file flip or sectors of it are empty before it comes back. Strikes only stores of a
-    /// minority that the scenario names.
+    /// Power fails, and bits of a file flip or sectors of it are empty before it comes back. Strikes
+    /// only stores of a minority that the scenario names.
     Rot {
         /// Whom.
         store: Place,

@@ -22,14 +22,12 @@ const ENTRY_SLACK_BYTES: u64 = 4096;
 
 /// What is behind [`StepError::Forgotten`], and what to do.
 const FORGOTTEN: &str = "the store's folder is an old copy, or its disk has lost what was synced. It \
-     would vote against what it promised: do not start it again, but remove it from its regions, and \
-     start it with an empty folder, a new --store-id and --join";
+     would vote against what it promised: do not start it again, but replace it";
 
 /// What is behind [`StepError::Violation`], and what to do.
 const VIOLATION: &str = "this store and the leader have committed different things, so one of them \
      runs on an old copy of its folder, or its disk has lost what was synced. Keep this folder: it \
-     may be the only one that has what clients were told. To go on without it, remove the store from \
-     its regions, and start it with an empty folder, a new --store-id and --join";
+     may be the only one that has what clients were told. To go on without it, replace the store";
 
 impl<R> Store<R> {
     /// Takes a message from a peer. One that is stale, misdirected or senseless changes nothing.

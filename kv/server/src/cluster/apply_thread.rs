@@ -9,8 +9,7 @@ use crossbeam_channel::Receiver;
 use engine::Range;
 use mutant::mutant;
 use node::Response;
-use proto::peer::Region;
-use raftstore::{Applier, Done, Task};
+use raftstore::{Applier, Done, Task, range_of};
 
 use super::Machine;
 use super::erasures::Erasures;
@@ -65,22 +64,18 @@ pub(super) fn carry_out(
 
 /// The engine's keys that a group of tasks erases.
 fn erased(applier: &Applier<Machine>, group: &[Task]) -> Vec<Range> {
-    let range = |region: &Region| {
-        let end = (!region.end.is_empty()).then(|| region.end.clone());
-        Range { start: region.start.clone(), end }
-    };
     let mut erased = Vec::new();
     for task in group {
         let region = match task {
             Task::Destroy { region } => *region,
             Task::Install { meta } => {
-                erased.push(range(&meta.state.region));
+                erased.push(range_of(&meta.state.region));
                 meta.state.region.id
             }
             _ => continue,
         };
         // One that comes with this group has no reader yet.
-        erased.extend(applier.region(region).map(range));
+        erased.extend(applier.region(region).map(range_of));
     }
     erased
 }

@@ -17,6 +17,7 @@ use wal::{Durability, SharedWal, TailPolicy};
 
 use super::Machine;
 use super::room::{Patient, Room};
+use crate::HOW_TO_REPLACE;
 use crate::config::{Config, EngineKind};
 use crate::peer::Disks;
 use crate::server::StartError;
@@ -26,8 +27,7 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
 /// What a store that has met others and has no log is told.
 const LOST_LOG: &str = "it has met other stores (DISKS) and its log (wal) is empty: it has forgotten \
-     what it promised them. Restore the folder, or remove the store from its regions and start it \
-     with an empty folder, a new --store-id and --join";
+     what it promised them. Restore the folder, or replace the store";
 
 /// How many damaged entries of the log are named.
 const DAMAGED_NAMED_MAX: usize = 10;
@@ -82,7 +82,7 @@ pub(crate) fn open(config: &Config) -> Result<Opened, StartError> {
     let patient = Patient { engine: Arc::clone(&engine), room: Arc::clone(&room) };
     // Others are met only after the log says whose it is.
     if disks.has_met() && !raftstore::is_begun(&wal.reader()) && !mutant!("lost-log-unnoticed") {
-        let reason = LOST_LOG.to_owned();
+        let reason = format!("{LOST_LOG}. {HOW_TO_REPLACE}");
         return Err(StartError::Cluster { reason });
     }
     for entry in report.faulty.iter().take(DAMAGED_NAMED_MAX) {

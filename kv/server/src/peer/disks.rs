@@ -15,13 +15,14 @@ use std::path::{Path, PathBuf};
 use mutant::mutant;
 use parking_lot::Mutex;
 
+use crate::HOW_TO_REPLACE;
+
 /// The most stores that are remembered; more are refused.
 const STORES_MAX: usize = 1024;
 
 /// What to do about a file that cannot be read.
 const DAMAGED: &str = "DISKS is damaged, so nobody can tell whether the folder is the one that the \
-     other stores know: restore the file, or remove the store from its regions and start it with an \
-     empty folder, a new --store-id and --join";
+     other stores know: restore the file, or replace the store";
 
 /// The disks that were met.
 #[derive(Debug)]
@@ -48,7 +49,8 @@ impl Disks {
             }
             result => result?,
         };
-        let wrong = || io::Error::new(io::ErrorKind::InvalidData, DAMAGED);
+        let wrong =
+            || io::Error::new(io::ErrorKind::InvalidData, format!("{DAMAGED}. {HOW_TO_REPLACE}"));
         let line = |line: &str| -> Option<(u64, u64)> {
             let (store, disk) = line.split_once(' ')?;
             Some((store.parse().ok()?, disk.parse().ok()?))

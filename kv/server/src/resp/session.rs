@@ -15,7 +15,7 @@ use super::{keys, table::Problem};
 use crate::cluster;
 use crate::connection::Connection;
 use crate::context::Context;
-use crate::store::{Mailbox, StoreError};
+use crate::store::{Mailbox, Outcome, StoreError};
 
 /// The most commands in a chunk; a longer pipeline makes several.
 const CHUNK_COMMANDS_MAX: usize = 1024;
@@ -156,12 +156,8 @@ impl<'a> Session<'a> {
             return render.write(&response, now, &mut Writer::new(output, self.version));
         }
         let mut writer = Writer::new(output, self.version);
-        let outcome = match self.is_leaderless {
-            true => Err(StoreError::NoLeader),
-            false => self.mailbox.read(read).await,
-        };
-        self.is_leaderless =
-            matches!(outcome, Err(StoreError::NoLeader)) && !mutant!("pipeline-waits-each");
+        let outcome = self.mailbox.read(read);
+        let outcome = unless_leaderless(&mut self.is_leaderless, outcome).await;
         match outcome {
             Ok(responses) => responses.iter().all(|it| render.write(it, now, &mut writer)),
             Err(error) => {
@@ -189,11 +185,8 @@ impl<'a> Session<'a> {
 
     /// Has a chunk carried out.
     pub(crate) async fn carry_out(&mut self, chunk: Chunk) -> Result<Vec<Response>, StoreError> {
-        let outcome = match self.is_leaderless {
-            true => Err(StoreError::NoLeader),
-            false => self.mailbox.run(chunk).await,
-        };
-        self.is_leaderless = matches!(outcome, Err(StoreError::NoLeader));
+        let outcome = self.mailbox.run(chunk);
+        let outcome = unless_leaderless(&mut self.is_leaderless, outcome).await;
         self.now = self.context.store.clock.now();
         outcome
     }
@@ -242,6 +235,20 @@ impl<'a> Session<'a> {
 /// in its body: as in redis, the connection ends before they are read.
 fn is_web_request(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+/// The outcome of what may wait for a leader, unless that was in vain before; notes whether it was.
+async fn unless_leaderless(
+    is_leaderless: &mut bool,
+    outcome: impl Future<Output = Outcome>,
+) -> Outcome {
+    if *is_leaderless {
+        return Err(StoreError::NoLeader);
+    }
+    let outcome = outcome.await;
+    *is_leaderless =
+        matches!(outcome, Err(StoreError::NoLeader)) && !mutant!("pipeline-waits-each");
+    outcome
 }
 
 /// The responses in the order of their commands.

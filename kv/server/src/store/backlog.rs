@@ -13,6 +13,9 @@ use node::Response;
 
 use super::Outcome;
 
+/// What one is told whose answer finds no room.
+pub(crate) const NO_ROOM: &str = "too many answers wait for clients that do not take them";
+
 /// How many bytes of answers wait.
 #[derive(Debug)]
 pub(crate) struct Backlog {

@@ -20,7 +20,7 @@ use node::{Chunk, Command, Page, Read, Response, Scan, Time};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::backlog::{Backlog, Held, bytes_of};
+use super::backlog::{Backlog, Held, NO_ROOM, bytes_of};
 use super::{Permit, Store, StoreError};
 use asked::Asked;
 
@@ -132,10 +132,7 @@ impl Tagged {
             (0, _) => to.land(self.tag, outcome, None),
             (bytes, backlog) => match backlog.try_hold(bytes) {
                 Some(held) => to.land(self.tag, outcome, Some(held)),
-                None => {
-                    let reason = "too many answers wait for clients that do not take them";
-                    to.land(self.tag, Err(StoreError::Busy(reason.to_owned())), None);
-                }
+                None => to.land(self.tag, Err(StoreError::Busy(NO_ROOM.to_owned())), None),
             },
         }
     }

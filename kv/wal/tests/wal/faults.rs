@@ -1,5 +1,6 @@
-//! T3: every sector and every page of a small log, with each kind of damage: what was acknowledged is there, or
-//! is named as damaged, or the log refuses to open and says why. Never silently less, never wrong.
+//! T3: every sector and every page of a small log, with each kind of damage: what was acknowledged is
+//! there, or is named as damaged, or the log refuses to open and says why. Never silently less, never
+//! wrong.
 //!
 //! The mark at the end of the log protects its last block; the mark itself is empty.
 

@@ -10,6 +10,7 @@ use raftstore::{Answer, LogEntry, Task};
 use wal::{Durability, LogBatch};
 
 use super::{Pending, RaftThread};
+use crate::HOW_TO_REPLACE;
 use crate::cluster::inbox::Event;
 
 /// While more bytes than this wait for the log, the raft store is asked for nothing new.
@@ -70,7 +71,7 @@ impl RaftThread {
         self.led(&ready.led);
         for alarm in ready.alarms {
             match alarm.must_stop {
-                true => self.fail(alarm.message),
+                true => self.fail(format!("{}. {HOW_TO_REPLACE}", alarm.message)),
                 false => log::warn!("{}", alarm.message; "region" => alarm.region.0),
             }
         }

@@ -38,13 +38,13 @@ impl RaftThread {
         self.look_at_disk();
         let shortage = self.parts.room.shortage(self.parts.wal.is_full());
         let now = Instant::now();
-        match (shortage, self.short.as_mut().map(|short| (short, now))) {
+        match (shortage, self.short.as_mut()) {
             (None, None) => {}
             (None, Some(_)) => {
                 self.short = None;
                 log::info!("there is room on the disk again");
             }
-            (Some(of), Some((short, now))) => {
+            (Some(of), Some(short)) => {
                 short.of = of;
                 let gives_up = of == Shortage::Full && now >= short.gives_up;
                 if now >= short.asked + HAND_OVER_EVERY {
